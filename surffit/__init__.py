@@ -1,0 +1,65 @@
+"""
+Fits that just fit: plugins on top of lmfit for surfaces, ramps, spectra and images.
+
+Start here: `SurfaceModel` (a plain function with named arguments becomes a model), `fit_table`
+(the same on a pandas table), `get_model` (models by name), `load` (saved fits).
+Names are loaded on first use; ``import surffit`` itself costs milliseconds.
+"""
+
+import sys
+
+from surffit._version import __version__
+
+TYPE_CHECKING = False  # type checkers know this name; importing typing would triple the import time
+if TYPE_CHECKING:
+    from surffit.core.model import SurfaceModel
+    from surffit.core.result import SurfaceResult
+    from surffit.io import load
+    from surffit.registry import get_model, models
+    from surffit.solve.status import Status
+    from surffit.tables import fit_table
+
+_NAMES = {
+    "SurfaceModel": "surffit.core.model",
+    "SurfaceResult": "surffit.core.result",
+    "Status": "surffit.solve.status",
+    "fit_table": "surffit.tables",
+    "get_model": "surffit.registry",
+    "load": "surffit.io",
+    "models": "surffit.registry",
+}
+_MODULES = ("core", "data", "exceptions", "io", "kernels", "plot", "registry", "solve", "tables", "trace")
+
+__all__ = ["Status", "SurfaceModel", "SurfaceResult", "__version__", "fit_table", "get_model", "load", "models"]
+
+
+def __dir__():
+    return sorted([*__all__, *_MODULES])
+
+
+def __getattr__(name):
+    import importlib
+
+    if name in _NAMES:
+        value = getattr(importlib.import_module(_NAMES[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"surffit.{name}")
+    else:
+        from difflib import get_close_matches
+
+        close = get_close_matches(name, [*_NAMES, *_MODULES], n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        msg = f"module 'surffit' has no attribute {name!r}{hint}"
+        raise AttributeError(msg)
+    globals()[name] = value  # the hook runs once per name
+    _register_accessors()
+    return value
+
+
+def _register_accessors():
+    # pandas finds no accessors by itself: they are registered once pandas is loaded, never by loading it.
+    if "pandas" in sys.modules and "surffit.tables" not in sys.modules:
+        import surffit.tables  # noqa: F401 -- for its effect
+
+
+_register_accessors()

@@ -1,0 +1,366 @@
+"""The one door: everything a user can hand in becomes `FitData`, checked once and never again.
+
+What leaves here is native float64 or complex128, of one shape, with the excluded points marked; what came in is never
+changed. Every fault is one sentence with the numbers in it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..exceptions import DataError, DataWarning, ShapeError
+from .containers import Opened, align, finite_or_raise, is_array_like, is_dataarray, is_series, numbers, open_container
+
+NAN_POLICIES = ("raise", "omit")
+
+
+@dataclass(frozen=True, eq=False)
+class FitData:
+    """
+    Data of one fit, checked.
+
+    Attributes
+    ----------
+    data : ndarray
+        float64 or complex128; excluded points hold 0.
+    coords : dict
+        Every independent variable: arrays float64 that broadcast to `shape` (if `elementwise`), or any other object.
+    weights : ndarray or None
+        1/sigma, shape of the data; 0 where excluded.
+    used : ndarray of bool or None
+        None if every point is used.
+    names : tuple of str
+        Independent variables that are arrays.
+    elementwise : bool
+        Whether the coordinates broadcast to the data's shape; otherwise they are opaque to everything but the model.
+    opened : Opened
+        The data's container.
+    units : dict
+        astropy units by name of coordinate; "data" for the data's.
+    notes : list of str
+        What was done on the way that a user wants to know.
+    masked, omitted : int
+        How many points a mask (or weight 0) excluded, and how many non-finite ones nan_policy="omit" did.
+    """
+
+    data: np.ndarray
+    coords: dict[str, Any]
+    weights: np.ndarray | None
+    used: np.ndarray | None
+    names: tuple[str, ...]
+    elementwise: bool
+    opened: Opened
+    units: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    masked: int = 0
+    omitted: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def n_used(self) -> int:
+        """Number of usable points."""
+        return self.data.size if self.used is None else int(self.used.sum())
+
+    @property
+    def index(self) -> Any:
+        """pandas Index of the data, or None."""
+        return self.opened.index if hasattr(self.opened.index, "equals") else None
+
+    @property
+    def sigma(self) -> np.ndarray | None:
+        """Data errors 1/weights, inf where excluded; None without weights."""
+        if self.weights is None:
+            return None
+        with np.errstate(divide="ignore"):
+            return 1.0 / np.abs(self.weights)
+
+    def select(self, array: Any) -> np.ndarray:
+        """The used points of an array that broadcasts to the data's shape, 1-D."""
+        whole = np.broadcast_to(array, self.shape)
+        return whole.reshape(-1) if self.used is None else whole[self.used]
+
+    def expand(self, values: np.ndarray) -> np.ndarray:
+        """Values of the used points back in the data's shape, nan where excluded."""
+        if self.used is None:
+            return values.reshape(self.shape)
+        out = np.full(self.shape, np.nan, dtype=values.dtype)
+        out[self.used] = values
+        return out
+
+
+def open_door(
+    data: Any,
+    coords: Mapping[str, Any],
+    *,
+    weights: Any = None,
+    sigma: Any = None,
+    var: Any = None,
+    ivar: Any = None,
+    mask: Any = None,
+    nan_policy: str = "raise",
+    coerce: bool = True,
+) -> FitData:
+    """
+    Check everything a user handed in for one fit.
+
+    Parameters
+    ----------
+    data : array_like
+        ndarray, masked array, list, pandas Series, xarray DataArray, astropy Quantity, NDData or CCDData.
+    coords : mapping
+        Independent variables by name; numbers, arrays that broadcast to the data's shape, or any other object.
+    weights, sigma, var, ivar : array_like, optional
+        Data errors as 1/sigma, sigma, sigma**2 or 1/sigma**2; at most one. Shape of the data, or a scalar.
+    mask : array_like of bool, optional
+        True = excluded; shape of the data.
+    nan_policy : {"raise", "omit"}
+        What to do with non-finite data and coordinates.
+    coerce : bool
+        False leaves coordinates as they are, opaque to everything but the model.
+
+    Returns
+    -------
+    FitData
+
+    Raises
+    ------
+    DataError
+        With the numbers: shapes that don't fit, non-finite values, bad weights, no usable points.
+    """
+    if nan_policy not in NAN_POLICIES:
+        msg = f'nan_policy={nan_policy!r} is not available; use "raise", or "omit" to exclude non-finite points'
+        raise DataError(msg)
+    opened = open_container(data, "data")
+    if opened.values.size == 0:
+        msg = f"data is empty (shape {opened.values.shape}); give at least one point per varying parameter"
+        raise DataError(msg)
+    notes: list[str] = []
+    units = {} if opened.unit is None else {"data": opened.unit}
+    ready = {name: _coordinate(name, value, data, opened, units, notes) if coerce else value for name, value in coords.items()}
+    names = tuple(name for name, value in ready.items() if coerce and isinstance(value, np.ndarray))
+    elementwise = _elementwise(opened.values.shape, {name: ready[name] for name in names})
+    errors = _weights(data, opened, weights=weights, sigma=sigma, var=var, ivar=ivar)
+    used = _usable(data, opened, mask, errors)
+    masked = 0 if used is None else int(used.size - used.sum())
+    if masked:
+        notes.append(f"{masked} of {opened.values.size} points are excluded by mask or zero weight.")
+    used, omitted = _finite(opened, ready, names, elementwise, used, nan_policy)
+    if omitted:
+        notes.append(f"{omitted} of {opened.values.size} points were not finite and are omitted.")
+    if used is not None and not used.any():
+        msg = f"there are 0 usable points of {used.size} ({masked} masked or with weight 0, {omitted} not finite); unmask data or give positive weights"
+        raise DataError(msg, n_points=0, n_masked=masked, n_omitted=omitted)
+    values = opened.values
+    if used is not None:
+        values = np.where(used, values, 0.0)
+        if errors is not None:
+            errors = np.where(used, errors, 0.0)
+        if used.all():
+            used = None
+    return FitData(values, ready, errors, used, names, elementwise, opened, units, notes, masked, omitted)
+
+
+def _coordinate(name: str, value: Any, data: Any, opened: Opened, units: dict[str, Any], notes: list[str]) -> Any:
+    """One independent variable: a float array, or the object itself where it isn't numbers."""
+    if not is_array_like(value):
+        return value
+    if is_series(data):
+        value = align(value, data.index, name)
+    elif is_dataarray(data) and is_dataarray(value) and set(value.dims) <= set(data.dims):
+        value = value.broadcast_like(data).transpose(*data.dims)
+    kind = getattr(getattr(value, "dtype", None), "kind", None) or np.asarray(value).dtype.kind
+    if kind in "mM":
+        return _seconds(name, value, notes)
+    inside = open_container(value, name)
+    if inside.unit is not None:
+        units[name] = inside.unit
+    if inside.mask is not None and inside.mask.any():
+        if inside.mask.shape != opened.values.shape:
+            msg = f"{name} is masked but has shape {inside.mask.shape}, the data {opened.values.shape}; put the mask on the data"
+            raise ShapeError(msg)
+        return np.where(inside.mask, np.nan, inside.values)
+    array = inside.values
+    if array.size > 1 and not np.iscomplexobj(array):
+        _warn_coarse(name, array, inside.dtype)
+    return array
+
+
+def _seconds(name: str, value: Any, notes: list[str]) -> np.ndarray:
+    """Dates and durations as float seconds from the first."""
+    array = np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
+    if np.isnat(array).any():
+        array = array.copy()
+    first = array.reshape(-1)[0] if array.dtype.kind == "M" else np.timedelta64(0, "s")
+    seconds = (array - first) / np.timedelta64(1, "s")
+    since = f" since {first}" if array.dtype.kind == "M" else ""
+    notes.append(f"{name} holds times; they are used as seconds{since}.")
+    return np.asarray(seconds, dtype=float)
+
+
+def _warn_coarse(name: str, array: np.ndarray, dtype: np.dtype) -> None:
+    """Warn when the resolution of the number type is coarse against the range that the coordinate spans."""
+    finite = array[np.isfinite(array)] if not np.isfinite(array.sum()) else array
+    if not finite.size:
+        return
+    eps = float(np.finfo(dtype).eps) if dtype.kind == "f" else float(np.finfo(float).eps)
+    low, high = float(finite.min()), float(finite.max())
+    span, largest = high - low, max(abs(low), abs(high))
+    if span > 0 and eps * largest > 1e-9 * span and largest > 10 * span:
+        digits = max(0.0, -np.log10(eps * largest / span))
+        msg = (
+            f"{name} runs from {low:.10g} to {high:.10g}: its offset leaves about {digits:.0f} digits of {np.dtype(dtype).name} "
+            f"for the differences; subtract a reference value, in float64"
+        )
+        warnings.warn(DataWarning(msg, argument=name, digits=digits), stacklevel=2)
+
+
+def _elementwise(shape: tuple[int, ...], coords: dict[str, np.ndarray]) -> bool:
+    """Whether the coordinates broadcast to the data's shape."""
+    if not coords:
+        return False
+    try:
+        return np.broadcast_shapes(shape, *(array.shape for array in coords.values())) == shape
+    except ValueError:
+        return False
+
+
+def shape_mismatch(shape: tuple[int, ...], coords: Mapping[str, Any], names: Sequence[str], out: tuple[int, ...]) -> ShapeError:
+    """The sentence for data that the model's values don't fit."""
+    listed = " and ".join(names) if len(names) < 3 else ", ".join(names[:-1]) + f" and {names[-1]}"
+    msg = f"data has shape {shape} but {listed or 'the model'} broadcast{'s' if len(names) == 1 else ''} to {out}; give data of shape {out}"
+    return ShapeError(msg, data_shape=shape, model_shape=out)
+
+
+def _aligned_array(value: Any, data: Any, opened: Opened, what: str) -> np.ndarray:
+    if is_series(data):
+        value = align(value, data.index, what)
+    elif is_dataarray(data) and is_dataarray(value):
+        value = value.broadcast_like(data).transpose(*data.dims)
+    if hasattr(value, "unit") and hasattr(value, "to_value"):
+        unit = value.unit
+        target = opened.unit
+        if target is None:
+            if not getattr(unit, "is_equivalent", lambda _: False)(""):
+                msg = f"{what} is in {unit} but the data have no unit; give both or neither"
+                raise DataError(msg)
+            value = value.to_value("")
+        else:
+            power = {"sigma": target, "weights": 1 / target, "var": target**2, "ivar": 1 / target**2}[what]
+            if not unit.is_equivalent(power):
+                msg = f"{what} is in {unit}, which is not convertible to {power}"
+                raise DataError(msg)
+            value = value.to_value(power)
+    if isinstance(value, np.ma.MaskedArray):
+        value = value.filled(0.0) if what in ("weights", "ivar") else value.filled(np.inf)
+    array = numbers(value.to_numpy() if hasattr(value, "to_numpy") else value, what)
+    if array.ndim and array.shape != opened.values.shape:
+        msg = f"{what} has shape {array.shape}, the data {opened.values.shape}; give one value per data point, or a single number"
+        raise ShapeError(msg, argument=what)
+    return np.broadcast_to(array, opened.values.shape)
+
+
+def _weights(data: Any, opened: Opened, **given: Any) -> np.ndarray | None:
+    """1/sigma from whichever of the four was given."""
+    present = [name for name, value in given.items() if value is not None]
+    if len(present) > 1:
+        msg = f"{' and '.join(present)} were both given; the data error needs one of weights (1/sigma), sigma, var, ivar"
+        raise DataError(msg, given=present)
+    if not present:
+        if opened.sigma is None:
+            return None
+        what, array = "sigma", np.broadcast_to(opened.sigma, opened.values.shape)
+    else:
+        what = present[0]
+        array = _aligned_array(given[what], data, opened, what)
+    outside = np.zeros(array.shape, dtype=bool) if opened.mask is None else opened.mask
+    if np.iscomplexobj(array) and not np.iscomplexobj(opened.values):
+        msg = f"{what} is complex but the data are real"
+        raise DataError(msg)
+    bad = np.isnan(array) & ~outside
+    if bad.any():
+        first = [int(i) for i in np.argwhere(bad)[0]]
+        n = int(bad.sum())
+        msg = f"{what} is NaN at {n} point{'s' if n > 1 else ''}, {first}; a weight of 0 excludes a point, NaN does not"
+        raise DataError(msg, argument=what, count=n, first=tuple(first))
+    parts = array.view(float).reshape(*array.shape, 2) if np.iscomplexobj(array) else array
+    negative = parts < 0 if what in ("weights", "ivar") else parts <= 0
+    if np.iscomplexobj(array):
+        negative = negative.any(axis=-1)
+    negative = negative & ~outside
+    if negative.any():
+        first = [int(i) for i in np.argwhere(negative)[0]]
+        n = int(negative.sum())
+        rule = "must not be negative" if what in ("weights", "ivar") else "must be positive (inf excludes a point)"
+        msg = f"{what} {rule}; {n} value{'s are' if n > 1 else ' is'} not, the first at {first}: {array[tuple(first)]}"
+        raise DataError(msg, argument=what, count=n, first=tuple(first))
+    with np.errstate(all="ignore"):
+        if what == "weights":
+            out = np.array(array)
+        elif what == "sigma":
+            out = 1.0 / array if not np.iscomplexobj(array) else 1.0 / array.real + 1j / array.imag
+        elif what == "var":
+            out = 1.0 / np.sqrt(array)
+        else:
+            out = np.sqrt(array)
+    infinite = ~np.isfinite(out) & ~outside
+    if infinite.any():
+        first = [int(i) for i in np.argwhere(infinite)[0]]
+        msg = f"{what} gives an infinite weight at {int(infinite.sum())} point(s), the first at {first}; every error must be above zero"
+        raise DataError(msg, argument=what, first=tuple(first))
+    return np.where(outside, 0.0, out)
+
+
+def _usable(data: Any, opened: Opened, mask: Any, weights: np.ndarray | None) -> np.ndarray | None:
+    """Points that neither a mask nor a zero weight excludes; None if all."""
+    excluded = None if opened.mask is None else np.array(opened.mask)
+    if mask is not None:
+        if is_series(data):
+            mask = align(mask, data.index, "mask")
+        array = np.asarray(mask.to_numpy() if hasattr(mask, "to_numpy") else mask)
+        if array.dtype.kind in "iu" and np.isin(array, (0, 1)).all():
+            array = array.astype(bool)
+        if array.dtype != bool:
+            msg = f"mask has dtype {array.dtype}; it must be boolean, True where a point is excluded"
+            raise DataError(msg)
+        if array.shape != opened.values.shape:
+            msg = f"mask has shape {array.shape}, the data {opened.values.shape}; give one flag per data point"
+            raise ShapeError(msg)
+        excluded = array if excluded is None else excluded | array
+    if weights is not None:
+        zero = weights == 0
+        if zero.any():
+            excluded = zero if excluded is None else excluded | zero
+    return None if excluded is None or not excluded.any() else ~excluded
+
+
+def _finite(
+    opened: Opened, coords: dict[str, Any], names: Sequence[str], elementwise: bool, used: np.ndarray | None, nan_policy: str
+) -> tuple[np.ndarray | None, int]:
+    """Refuse or drop points that aren't finite."""
+    checked = {"data": opened.values}
+    if elementwise:
+        checked |= {name: coords[name] for name in names}
+    shape = opened.values.shape
+    omitted = 0
+    for name, array in checked.items():
+        if np.isfinite(array.sum()):
+            continue
+        whole = np.broadcast_to(array, shape)
+        if nan_policy == "raise":
+            finite_or_raise(whole, used, name, 'mask them, or pass nan_policy="omit"')
+        else:
+            bad = ~np.isfinite(whole)
+            if used is not None:
+                bad &= used
+            if bad.any():
+                omitted += int(bad.sum())
+                used = ~bad if used is None else used & ~bad
+    return used, omitted

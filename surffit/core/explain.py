@@ -1,0 +1,251 @@
+"""A fit in words: what happened, what is determined, what is not, and what to do."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..solve.status import SENTENCES, Status
+from .conditioning import Conditioning, Direction
+
+if TYPE_CHECKING:
+    from .fitting import Outcome
+    from .result import SurfaceResult
+
+# estimators that differ by more than this share of an error are worth a sentence
+DISAGREE = 0.1
+
+
+def listed(names: list[str] | tuple[str, ...]) -> str:
+    """a, b and c."""
+    names = list(names)
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def combination(terms: Direction) -> str:
+    """A direction as a sum: a - 0.5*b."""
+    out = ""
+    for name, value in terms.items():
+        size = abs(value)
+        factor = "" if abs(size - 1.0) < 1e-6 else f"{size:.4g}*"
+        sign = "-" if value < 0 else "+"
+        out += f" {sign} {factor}{name}" if out else f"{'-' if value < 0 else ''}{factor}{name}"
+    return out
+
+
+def reason(status: Status, outcome: Outcome) -> str:
+    """The sentences of the flags, the names of the parameters in them."""
+    solution, bound = outcome.solution, outcome.bound
+    parts = []
+    for flag in Status:
+        if flag not in status:
+            continue
+        sentence = SENTENCES[flag]
+        if flag is Status.AT_BOUND:
+            held = [name for name, on in zip(bound.names, solution.held, strict=True) if on]
+            one = len(held) == 1
+            sentence = (
+                f"{listed(held)} ended on {'a bound; its' if one else 'bounds; their'} stderr is nan, "
+                f"and the other errors hold with {'it' if one else 'them'} fixed there."
+            )
+        elif flag is Status.NO_EFFECT_AT_START:
+            m = len(bound.nonlinear)
+            dead = [name for name, none in zip(bound.names[:m], solution.no_effect[:m], strict=True) if none]
+            one = len(dead) == 1
+            sentence = (
+                f"{listed(dead)} had no effect at the start and never moved; start {'it' if one else 'them'} where the model feels "
+                f"{'it' if one else 'them'}, or fix {'it' if one else 'them'}."
+            )
+        parts.append(sentence)
+    return " ".join(parts)
+
+
+def explain(result: SurfaceResult) -> str:
+    """The whole paragraph, never empty."""
+    if result._outcome is None:
+        return getattr(result, "_explained", "") or result.reason
+    c = result.conditioning
+    lines = [("" if result.success else "THE FIT FAILED. ") + result.reason]
+    lines += _solution(result, c)
+    lines += _undetermined(result, c)
+    lines += _weak(result, c)
+    lines += _bounds(result, c)
+    lines += _saddles(c)
+    lines += _significance(result, c)
+    lines += _errors(result, c)
+    lines += _effort(result, c)
+    lines += result._notes
+    return "\n".join(textwrap.fill(line, 100, subsequent_indent="  ") for line in lines if line)
+
+
+def _solution(result: SurfaceResult, c: Conditioning) -> list[str]:
+    """Which parameters were solved and which were searched, and how conditioned that was."""
+    how = {
+        "graph": "derivatives are exact (from the function's graph)",
+        "complex-step": "the function can't be traced; derivatives are by complex step, checked against differences",
+        "differences": "the function can't be traced; derivatives are by finite differences",
+    }[c.derivatives]
+    if not c.nonlinear and c.linear:
+        what = f"All {len(c.linear)} parameters are linear and were solved exactly" if len(c.linear) > 1 else f"{c.linear[0]} is linear and was solved exactly"
+    elif c.linear:
+        what = f"{listed(c.linear)} {'are' if len(c.linear) > 1 else 'is'} linear and solved exactly; {listed(c.nonlinear)} {'were' if len(c.nonlinear) > 1 else 'was'} searched"
+    elif c.nonlinear:
+        what = f"{listed(c.nonlinear)} {'were' if len(c.nonlinear) > 1 else 'was'} searched; no parameter is linear"
+    else:
+        what = "No parameter has any effect"
+    lines = [f"{what}; {how}."]
+    if c.n_free:
+        lines.append(
+            f"Rank {c.rank} of {c.n_free}. Condition number of the problem: {_number(c.condition_raw)} as it stands, "
+            f"{_number(c.condition_scaled)} with columns of unit norm, which is what the solver sees."
+        )
+    return lines
+
+
+def _number(value: float) -> str:
+    return "infinite" if not np.isfinite(value) else f"{value:.3g}" if value < 1e4 else f"{value:.1e}"
+
+
+def _undetermined(result: SurfaceResult, c: Conditioning) -> list[str]:
+    lines = []
+    if c.unused:
+        one = len(c.unused) == 1
+        lines.append(
+            f"{listed(c.unused)} {'has' if one else 'have'} no effect on the model at all (structurally): stderr is inf, the value is the "
+            f"start. Fix {'it' if one else 'them'} with vary=False, or remove {'it' if one else 'them'} from the function."
+        )
+    dead = [name for name in c.no_effect if name not in c.at_bound]
+    if dead:
+        one = len(dead) == 1
+        at = "where the fit ended" if not result.status & Status.NO_EFFECT_AT_START else "at the start"
+        lines.append(
+            f"{listed(dead)} {'has' if one else 'have'} no effect on any data point {at} (zero column): stderr is inf; the others were "
+            f"fitted. Start {'it' if one else 'them'} nearer to the data, or fix {'it' if one else 'them'}."
+        )
+    shown = [d for d in c.null_directions if not set(d) <= set(c.no_effect)]
+    if shown:
+        names = sorted({name for d in shown for name in d if name not in c.no_effect}, key=result.var_names.index)
+        moves = "; ".join(combination(d) for d in shown)
+        one = len(names) == 1
+        lines.append(
+            f"The data can't tell {listed(names)} apart: moving along {moves} changes nothing, so {'its' if one else 'their'} stderr is inf."
+        )
+        known = [d for d in c.determined if set(d) <= set(names)]
+        if known:
+            verb = "is" if len(known) == 1 else "are"
+            lines.append(
+                f"Only {listed([combination(d) for d in known])} {verb} determined. Fix {listed(sorted(names, key=result.var_names.index)[: len(shown)])} "
+                f"with vary=False, tie it by expr, or drop the term."
+            )
+        else:
+            lines.append("Fix one of them with vary=False, tie it by expr, or drop the term.")
+    return lines
+
+
+def _weak(result: SurfaceResult, c: Conditioning) -> list[str]:
+    lines = []
+    for terms, sigma in c.weak_directions[:3]:
+        shown = dict(list(terms.items())[:6])
+        lines.append(
+            f"Weak: the combination {combination(shown)}{' + ...' if len(terms) > 6 else ''} is known only to "
+            f"+/- {sigma * result._sd_scale:.3g}, in units of {next(iter(terms)) if len(terms) == 1 else 'its largest term'}."
+        )
+    return lines
+
+
+def _bounds(result: SurfaceResult, c: Conditioning) -> list[str]:
+    lines = []
+    for name, side in c.at_bound.items():
+        par = result.params[name]
+        bound = par.min if side == "min" else par.max
+        gain = c.multipliers.get(name, 0.0)
+        text = f"{name} is on its {side} = {bound:.6g}: stderr is nan, and the other errors hold with it fixed there."
+        if gain > 0:
+            text += f" Beyond the bound chi-square would fall by {2 * gain:.3g} per unit of {name}; widen the bound if it isn't physical."
+        lines.append(text)
+    return lines
+
+
+def _saddles(c: Conditioning) -> list[str]:
+    lines = [
+        f"The start led to a saddle point, where chi-square falls both ways along {combination(terms)}; the fit left it in one of the "
+        "two equal directions. Start away from the symmetric point to choose."
+        for terms in c.escaped
+    ]
+    if c.saddle:
+        lines.append(
+            f"Chi-square falls along {combination(c.saddle)}: this is a saddle point, not a minimum. Start away from the symmetric point."
+        )
+    return lines
+
+
+def _significance(result: SurfaceResult, c: Conditioning) -> list[str]:
+    """Terms that the data don't ask for, and those that never moved."""
+    if result.covar is None:
+        return []
+    weak = []
+    for name in result.var_names:
+        par = result.params[name]
+        if name in c.linear and np.isfinite(par.stderr) and par.stderr > 0 and abs(par.value) < par.stderr:
+            weak.append(name)
+    if not weak:
+        return []
+    text = f"Within one sigma of zero: {listed(weak)}."
+    if len(weak) > 1 and result.nfree > 0:
+        from scipy.stats import f as fisher
+
+        where = [result.var_names.index(name) for name in weak]
+        block = result.covar[np.ix_(where, where)]
+        values = np.array([result.params[name].value for name in weak])
+        scale = np.sqrt(block.diagonal())
+        try:
+            stat = float(values / scale @ np.linalg.solve(block / np.outer(scale, scale), values / scale)) / len(weak)
+        except np.linalg.LinAlgError:
+            return [text]
+        factor = 1.0 if result.scale_covar else result.redchi
+        p = float(fisher.sf(stat / max(factor, 1e-300), len(weak), result.nfree))
+        verdict = "they could be dropped" if p > 0.05 else "but not all of them can be dropped together"
+        text += f" Dropping all {len(weak)} at once: F = {stat / max(factor, 1e-300):.3g}, p = {p:.2g}; {verdict}."
+    return [text]
+
+
+def _errors(result: SurfaceResult, c: Conditioning) -> list[str]:
+    if result.covar is None:
+        return [f"No errors: {result._no_errors}"]
+    scaled = "scaled by the reduced chi-square" if result.scale_covar else "taken from the given data errors as they are"
+    lines = [f"Errors come from the exact Jacobian at the minimum by QR, {scaled}."]
+    if c.derivatives != "graph":
+        lines = [f"Errors come from the Jacobian at the minimum by QR, {scaled}."]
+    observed = result._covariance.observed
+    if observed is not None:
+        diagonal = np.sqrt(result._covariance.matrix.diagonal())
+        with np.errstate(all="ignore"):
+            ratio = observed / diagonal
+        worst = int(np.nanargmax(np.abs(np.log(ratio)))) if np.isfinite(ratio).any() else 0
+        if np.isfinite(ratio[worst]) and abs(ratio[worst] - 1.0) > DISAGREE:
+            lines.append(
+                f"The model is curved on the scale of the errors: from the full Hessian the error of {result._names[worst]} would be "
+                f"{100 * (ratio[worst] - 1):+.0f} %. Use conf_interval() for limits that follow the curvature."
+            )
+    return lines
+
+
+def _effort(result: SurfaceResult, c: Conditioning) -> list[str]:
+    lines = []
+    if c.restarts:
+        lines.append(f"The first walk ended badly; {c.restarts} restart in the full space was made and the lower chi-square kept.")
+    if c.patched:
+        lines.append(f"{c.patched} derivative values were not finite where the model is, and were recomputed numerically.")
+    outcome = result._outcome
+    if outcome is not None:
+        ignored = [
+            name
+            for name, start in zip(outcome.bound.linear, outcome.bound.start[len(outcome.bound.nonlinear) :], strict=True)
+            if np.isfinite(start) and start != 0.0
+        ]
+        if ignored and result.method == "separable":
+            one = len(ignored) == 1
+            lines.append(f"The start{'' if one else 's'} of {listed(ignored)} {'was' if one else 'were'} not needed: {'it is' if one else 'they are'} linear.")
+    return lines

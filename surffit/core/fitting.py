@@ -1,0 +1,251 @@
+"""From checked arguments to a result: bind, solve, and second chances where the start was at fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import lmfit
+import numpy as np
+
+from ..exceptions import DataError, NonFiniteError, ParameterError, TooFewPointsError
+from ..solve.minimum import Options, Solution, minimise
+from ..solve.polish import local
+from ..solve.status import Status
+from .bind import Bound, bind, free_names
+from .data import FitData, open_door
+from .methods import by_lmfit, is_lmfit_method
+from .parameters import copy_parameters, snapshot
+
+if TYPE_CHECKING:
+    from .model import SurfaceModel
+    from .result import SurfaceResult
+
+SEPARABLE_OPTIONS = ("rng", "on_interrupt", "polish", "restart", "refine", "jac")
+ROUTES = (None, "graph", "complex-step", "differences")
+NFEV_PER_PARAMETER = 2000  # lmfit's default limit
+
+
+@dataclass(eq=False)
+class FitCall:
+    """The arguments of one call of `SurfaceModel.fit`."""
+
+    data: Any
+    coords: dict[str, Any]
+    errors: dict[str, Any]
+    mask: Any
+    nan_policy: str
+    method: str = "separable"
+    iter_cb: Callable[..., Any] | None = None
+    scale_covar: bool = True
+    calc_covar: bool = True
+    max_nfev: int | None = None
+    fit_kws: dict[str, Any] = field(default_factory=dict)
+    coerce: bool = True
+
+
+@dataclass(eq=False)
+class Outcome:
+    """What a fit found, for `SurfaceResult` to show."""
+
+    params: lmfit.Parameters
+    started: list[tuple[Any, ...]]
+    data: FitData
+    bound: Bound
+    solution: Solution
+    call: FitCall
+    notes: list[str]
+    solver_status: Any = None
+    solver_message: str | None = None
+
+
+def fit(model: SurfaceModel, params: lmfit.Parameters, request: FitCall) -> SurfaceResult:
+    """Run one fit; `params` is ours to change."""
+    from .result import SurfaceResult
+
+    _check_options(request)
+    data = open_door(request.data, request.coords, mask=request.mask, nan_policy=request.nan_policy, coerce=request.coerce, **request.errors)
+    with np.errstate(all="ignore"):
+        outcome = _solve(model, params, data, request)
+    return SurfaceResult(model, outcome)
+
+
+def _check_options(request: FitCall) -> None:
+    if request.method == "separable":
+        unknown = [name for name in request.fit_kws if name not in SEPARABLE_OPTIONS]
+        if unknown:
+            msg = f"fit_kws has {', '.join(map(repr, unknown))}; method='separable' takes {', '.join(SEPARABLE_OPTIONS)}"
+            raise ParameterError(msg, names=tuple(unknown))
+        if request.fit_kws.get("on_interrupt", "raise") not in ("raise", "return"):
+            msg = f'on_interrupt={request.fit_kws["on_interrupt"]!r}; use "raise" or "return"'
+            raise ParameterError(msg)
+        if request.fit_kws.get("jac") not in ROUTES:
+            msg = f"jac={request.fit_kws['jac']!r}; use None, {', '.join(repr(r) for r in ROUTES[1:])}"
+            raise ParameterError(msg)
+    elif not is_lmfit_method(request.method):
+        msg = f"method={request.method!r} is unknown; use 'separable' or one of lmfit's methods such as 'leastsq', 'nelder', 'powell'"
+        raise ParameterError(msg)
+
+
+def _bind(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request: FitCall) -> Bound:
+    route = request.fit_kws.get("jac") if request.method == "separable" else None
+    return bind(
+        model, params, data, linear=None if model._stated_linear is None else model.linear,
+        cache=model._structures, rng=request.fit_kws.get("rng") if request.method == "separable" else None, route=route,
+    )  # fmt: skip
+
+
+def _solve(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request: FitCall) -> Outcome:
+    notes = list(data.notes)
+    varying = free_names(params)
+    if not varying:
+        msg = f"every parameter of {model.name} is fixed; nothing to fit: set vary=True for one, or use eval()"
+        raise ParameterError(msg)
+    try:
+        bound = _bind(model, params, data, request)
+    except ParameterError as err:
+        names = getattr(err, "names", ())
+        guessed = _guess(model, data)
+        if not names or guessed is None or not all(_usable(guessed, name) for name in names):
+            raise
+        for name in names:
+            params[name].value = guessed[name].value
+        notes.append(f"{', '.join(names)} had no start and {'was' if len(names) == 1 else 'were'} guessed from the data.")
+        bound = _bind(model, params, data, request)
+    _enough_points(data, bound, varying)
+    started = snapshot(params)
+    outcome = _run(model, params, data, bound, request, notes)
+    if outcome.solution.status & Status.NO_EFFECT_AT_START:
+        again = _moved_by_guess(model, params, data, bound, outcome.solution)
+        if again is not None:
+            moved, names = again
+            text = f"{', '.join(names)} had no effect at the start and {'was' if len(names) == 1 else 'were'} moved to the guess from the data."
+            second = _run(model, moved, data, _bind(model, moved, data, request), request, [*notes, text])
+            if not second.solution.status & Status.NO_EFFECT_AT_START:
+                outcome = second
+    outcome.started = started
+    return outcome
+
+
+def _enough_points(data: FitData, bound: Bound, varying: tuple[str, ...]) -> None:
+    n, points = len(bound.names), bound.problem.N
+    if points >= n:
+        return
+    used, total = data.n_used, data.data.size
+    detail = []
+    if data.masked:
+        detail.append(f"{data.masked} masked")
+    if data.omitted:
+        detail.append(f"{data.omitted} not finite")
+    of = f" (of {total}; {', '.join(detail)})" if detail else ""
+    msg = (
+        f"{used} usable point{'s' if used != 1 else ''}{of} cannot determine {n} varying parameters; "
+        f"fix some with vary=False or {'unmask' if data.masked else 'add'} data"
+    )
+    raise TooFewPointsError(msg, n_points=used, n_varying=n, n_masked=data.masked)
+
+
+def _run(
+    model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bound, request: FitCall, notes: list[str]
+) -> Outcome:
+    """One solve from the present starts."""
+    problem, m = bound.problem, len(bound.nonlinear)
+    kws = request.fit_kws if request.method == "separable" else {}
+    known = data.weights is not None and not request.scale_covar
+    # exact counts of a limit that people give for lmfit's solver would be mostly derivatives there
+    limit = request.max_nfev or NFEV_PER_PARAMETER * (problem.n + 1)
+    options = Options(limit, known, bool(kws.get("polish", True)), bool(kws.get("restart", True)), bool(kws.get("refine", True)))
+    alpha, c = bound.start[:m], bound.start[m:]
+    best: list[np.ndarray] = []
+    returns = kws.get("on_interrupt", "raise") == "return"
+    callback = _callback(request, params, bound, problem, best, returns)
+    solver_status: Any = None
+    solver_message = None
+    try:
+        if request.method == "separable":
+            solution = minimise(problem, alpha, c, options, bound.moments, callback)
+        else:
+            solution, solver_status, solver_message = by_lmfit(bound, request, options, callback)
+    except KeyboardInterrupt:
+        if not returns:
+            raise
+        solution = _at(problem, best[-1] if best else np.where(np.isfinite(bound.start), bound.start, 0.0), bound)
+    if solution is None:
+        raise _not_finite(model, params, data, bound)
+    return Outcome(params, [], data, bound, solution, request, notes, solver_status, solver_message)
+
+
+def _at(problem: Any, p: np.ndarray, bound: Bound) -> Solution | None:
+    """The interrupted fit as it stands."""
+    none = np.zeros(problem.n, dtype=bool)
+    here = local(problem, p, none)
+    if here is None:
+        return None
+    sigma = max(float(np.sqrt(here.chi2 / max(problem.N - problem.n, 1))), problem.noise, 1e-300)
+    return Solution(here, Status.ABORTED, none, none, float(np.sqrt(here.qtr @ here.qtr)) / sigma, None, None, sigma, p.copy(), np.nan)
+
+
+def _callback(
+    request: FitCall, params: lmfit.Parameters, bound: Bound, problem: Any, best: list[np.ndarray], returns: bool
+) -> Callable[[np.ndarray, np.ndarray, float], bool] | None:
+    """What the walk calls after every step: lmfit's iter_cb, and a note of the best point where an interrupt may want it."""
+    if request.iter_cb is None and not returns:
+        return None
+    shown = copy_parameters(params) if request.iter_cb is not None else None
+    count = 0
+
+    def callback(alpha: np.ndarray, c: np.ndarray, chi2: float) -> bool:
+        nonlocal count
+        p = np.concatenate([alpha, c])
+        best[:] = [p]
+        if shown is None or request.iter_cb is None:
+            return False
+        for name, value in zip(bound.names, p, strict=True):
+            shown[name].value = float(value)
+        shown.update_constraints()
+        count += 1
+        return bool(request.iter_cb(shown, count, problem.residual(p) / problem.unit, **request.coords))
+
+    return callback
+
+
+def _usable(guessed: lmfit.Parameters, name: str) -> bool:
+    return name in guessed and bool(np.isfinite(guessed[name].value))
+
+
+def _guess(model: SurfaceModel, data: FitData) -> lmfit.Parameters | None:
+    """The model's own guess on the used points; None where there is none or it fails."""
+    if type(model).guess is lmfit.Model.guess:
+        return None
+    coords = {name: data.select(data.coords[name]) if data.elementwise else data.coords[name] for name in data.names}
+    if data.elementwise and data.used is None:
+        coords = {name: np.broadcast_to(value.reshape(data.shape), data.shape).copy() for name, value in coords.items()}
+    values = data.data if data.used is None else data.data[data.used]
+    try:
+        guessed = model.guess(values.copy(), **coords)
+    except NotImplementedError:
+        return None
+    except Exception:  # noqa: BLE001 - a guess that fails is no guess
+        return None
+    return guessed
+
+
+def _moved_by_guess(
+    model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bound, solution: Solution
+) -> tuple[lmfit.Parameters, list[str]] | None:
+    """Parameters without effect moved to the guess; None where there is none."""
+    guessed = _guess(model, data)
+    if guessed is None:
+        return None
+    moved = copy_parameters(params)
+    names = [name for name, dead in zip(bound.names, solution.no_effect, strict=True) if dead and _usable(guessed, name)]
+    for name in names:
+        moved[name].value = guessed[name].value
+    return (moved, names) if names else None
+
+
+def _not_finite(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bound) -> NonFiniteError | DataError:
+    listed = ", ".join(f"{name} = {params[name].value:.6g}" for name in bound.nonlinear) or "the linear parameters at 0"
+    msg = f"{model.name} is not finite on the data at the start {listed}; change the start values or set bounds that keep it finite"
+    return NonFiniteError(msg, start={name: params[name].value for name in bound.nonlinear}, status=Status.NONFINITE_START)

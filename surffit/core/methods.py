@@ -1,0 +1,122 @@
+"""lmfit's own solvers, run in coordinates of order one where their absolute tolerances do no harm.
+
+Solvers of residual vectors (leastsq, least_squares) walk in all parameters; scalar and global ones walk in the non-linear
+parameters alone, the linear ones solved inside. Our polish and our covariance follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import lmfit
+import numpy as np
+from lmfit.minimizer import SCALAR_METHODS
+
+from ..solve.minimum import Options, Solution, final_flags, judge
+from ..solve.scaling import unit_scale
+from ..solve.separable import DenseEngine
+from ..solve.status import Status
+
+if TYPE_CHECKING:
+    from .bind import Bound
+    from .fitting import FitCall
+
+VECTOR = ("leastsq", "least_squares")
+GLOBAL = ("brute", "basinhopping", "ampgo", "shgo", "dual_annealing", "differential_evolution")
+
+
+def is_lmfit_method(method: str) -> bool:
+    """Whether lmfit knows a minimiser of this name (its abbreviations included)."""
+    name = method.lower().replace("-", "").replace("_", "")
+    known = [*VECTOR, *GLOBAL, *SCALAR_METHODS, *SCALAR_METHODS.values()]
+    plain = {k.lower().replace("-", "").replace("_", "") for k in known}
+    return name in plain or any(k.startswith(name) for k in plain if len(name) >= 4)
+
+
+def by_lmfit(
+    bound: Bound, request: FitCall, options: Options, callback: Callable[[np.ndarray, np.ndarray, float], bool] | None
+) -> tuple[Solution | None, Any, str | None]:
+    """
+    Minimise with one of lmfit's methods.
+
+    Returns
+    -------
+    Solution or None
+        None if the model isn't finite at the start.
+    status, message
+        lmfit's own.
+    """
+    problem, m = bound.problem, len(bound.nonlinear)
+    engine = DenseEngine(problem)
+    alpha = bound.start[:m]
+    first = engine.inner(alpha)
+    if first is None:
+        return None, None, None
+    c = np.where(np.isfinite(bound.start[m:]), bound.start[m:], first.c)
+    method = request.method.lower()
+    vector = method in VECTOR or method.startswith("least")
+    start = np.concatenate([alpha, c]) if vector or not m else alpha
+    n = start.size
+    full = problem.full(np.concatenate([alpha, first.c]))
+    if full is None:
+        return None, None, None
+    spread = float(np.sqrt(full[0] @ full[0])) or problem.noise or 1.0
+    unit = unit_scale(start, full[1][:n], spread, problem.lower[:n], problem.upper[:n])
+
+    def complete(z: np.ndarray) -> np.ndarray | None:
+        p = np.clip(unit.outward(z), problem.lower[:n], problem.upper[:n])
+        if n == problem.n:
+            return p
+        point = engine.inner(p)
+        return None if point is None else np.concatenate([p, point.c])
+
+    count = 0
+
+    def residual(z: lmfit.Parameters) -> np.ndarray:
+        nonlocal count
+        p = complete(np.array([par.value for par in z.values()]))
+        count += 1
+        r = np.full(problem.N, np.inf) if p is None else problem.residual(p) / spread
+        if not np.isfinite(r.sum()):
+            # far worse than anything finite, so that no solver stays there, yet a number
+            return np.full(problem.N, 1e30)
+        if callback is not None and p is not None and callback(p[:m], p[m:], float(r @ r)):
+            raise _StopFitError(p)
+        return r
+
+    zs = lmfit.Parameters()
+    for i in range(n):
+        zs.add(f"z{i}", value=0.0, min=float(unit.lower[i]), max=float(unit.upper[i]))
+    kws = dict(request.fit_kws)
+    if method == "leastsq":
+        kws.setdefault("epsfcn", float(np.finfo(float).eps))
+    if method == "brute" and "Ns" not in kws:
+        kws["Ns"] = 20
+    minimizer = lmfit.Minimizer(residual, zs, nan_policy="propagate", max_nfev=request.max_nfev, calc_covar=False)
+    status: Any = None
+    message = None
+    flags = Status.CONVERGED_FTOL
+    try:
+        found = minimizer.minimize(method=request.method, **kws)
+        p = complete(np.array([par.value for par in found.params.values()]))
+        status, message = getattr(found, "ier", None) or getattr(found, "status", None), found.message
+        if found.aborted or getattr(found, "nfev", 0) >= (request.max_nfev or np.inf):
+            flags = Status.MAX_NFEV
+    except _StopFitError as stop:
+        p, flags = stop.p, Status.ABORTED
+    if p is None:
+        return None, status, message
+    start_full = np.concatenate([alpha, first.c])
+    solution = judge(problem, p, flags, start_full, first.chi2, options, f"lmfit {request.method}", count)
+    if solution is not None:
+        final_flags(problem, solution)
+    return solution, status, message
+
+
+class _StopFitError(Exception):
+    """iter_cb asked to stop."""
+
+    def __init__(self, p: np.ndarray) -> None:
+        super().__init__("stopped by iter_cb")
+        self.p = p

@@ -1,0 +1,523 @@
+"""`SurfaceModel`: an lmfit Model whose fit just works, and its composites."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import lmfit
+import numpy as np
+from lmfit.model import CompositeModel
+
+from ..exceptions import ParameterError
+from ..trace.expression import graph_of
+from ..trace.function import GraphFunction
+from .data import NAN_POLICIES
+from .fitting import FitCall, fit
+from .parameters import check_parameters, complete, untouched, with_starts
+from .result import SurfaceResult
+from .structure import Structure, leaves, own_eval, trace_model
+
+# keywords of `fit` that a parameter of the same name would shadow
+RESERVED = ("data", "params", "weights", "method", "mask", "coords")
+ERRORS = ("sigma", "var", "ivar")
+
+
+class SurfaceModel(lmfit.Model):
+    """
+    A plain function of named arguments as a model: traced, its linear parameters solved exactly.
+
+    Parameters
+    ----------
+    func : callable
+        Model function, e.g. ``func(x, y, a1, a2, ...)``; numpy operations on its arguments. Anything else works too,
+        with numerical derivatives.
+    independent_vars : list of str, optional
+        Arguments that are coordinates, or options. Default: the first argument.
+    param_names : list of str, optional
+        Arguments that are parameters. Default: all others.
+    nan_policy : {"raise", "omit"}
+        What to do with non-finite data.
+    prefix : str
+        Put before the parameters' names.
+    name : str, optional
+        Name of the model; default: the function's.
+    linear : sequence of str, optional
+        None: jointly linear parameters are found and eliminated. Names: these are, checked. ``()``: no elimination.
+    **opts
+        Options passed to the function, as in lmfit.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter has the name of a keyword of `fit`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> def plane(x, y, a, b, c):
+    ...     return a + b * x + c * y
+    >>> model = SurfaceModel(plane, independent_vars=["x", "y"])
+    >>> model.linear
+    ('a', 'b', 'c')
+    >>> y, x = np.mgrid[:3, :4]
+    >>> result = model.fit(1.0 + 2.0 * x + 3.0 * y, x=x, y=y)  # linear parameters need no start
+    >>> [float(round(v, 9)) for v in result.best_values.values()]
+    [1.0, 2.0, 3.0]
+    """
+
+    def __init__(
+        self,
+        func: Callable[..., Any],
+        independent_vars: list[str] | None = None,
+        param_names: list[str] | None = None,
+        nan_policy: str = "raise",
+        prefix: str = "",
+        name: str | None = None,
+        *,
+        linear: Sequence[str] | None = None,
+        **opts: Any,
+    ) -> None:
+        _check_nan_policy(nan_policy)
+        if isinstance(linear, str):
+            linear = (linear,)
+        self._stated_linear: tuple[str, ...] | None = None if linear is None else tuple(linear)
+        self._structures: dict[Any, Structure] = {}
+        if not hasattr(func, "__name__") and not hasattr(func, "argnames"):
+            func = _Named(func)
+        independent = list(independent_vars) if independent_vars is not None else None
+        super().__init__(func, independent, param_names, nan_policy, prefix, name, **opts)
+        _refuse_reserved(self)
+
+    # ---- what is known before any data -------------------------------------------------------------------------------
+
+    def _traced(self) -> Structure | None:
+        """The model with every coordinate a symbol; None if it can't be traced so."""
+        with untouched(self):
+            params = self.make_params()
+        names = tuple(v for v in self.independent_vars if not _has_option(self, v))
+        key = ("model", tuple(params), tuple((n, p.expr) for n, p in params.items()), names)
+        if key not in self._structures:
+            try:
+                self._structures[key] = trace_model(self, params, dict.fromkeys(names), names, concrete=False)
+            except Exception:  # noqa: BLE001 - a user's function may raise anything when it is handed symbols
+                return None
+        return self._structures[key]
+
+    @property
+    def linear(self) -> tuple[str, ...]:
+        """Names of the parameters that are solved exactly: stated, or found in the function's graph."""
+        if self._stated_linear is not None:
+            return tuple(self.prefix + n if self.prefix and not n.startswith(self.prefix) else n for n in self._stated_linear)
+        structure = self._traced()
+        if structure is None:
+            return ()
+        with untouched(self):
+            params = self.make_params()
+        varying = tuple(n for n in structure.parameters if params[n].vary)
+        return tuple(structure.linear(varying, varying).names)
+
+    @property
+    def graph(self) -> Any:
+        """The model as a `surffit.trace` graph with full parameter names, or None if it can't be traced."""
+        structure = self._traced()
+        return None if structure is None else structure.graph
+
+    def describe(self) -> str:
+        """One paragraph: parameters, which are linear, and how derivatives are had."""
+        structure = self._traced()
+        names = list(self.param_names)
+        lines = [f"{self.name}: {len(names)} parameter{'s' if len(names) != 1 else ''} ({', '.join(names)})"]
+        lines[0] += f" of {', '.join(self.independent_vars)}."
+        if structure is None:
+            lines.append("The function can't be traced without data; derivatives and linear parameters are then found numerically.")
+        else:
+            lin = self.linear
+            lines.append(f"Solved exactly (linear): {', '.join(lin) if lin else 'none'}.")
+            pairs = structure.linear(tuple(n for n in structure.parameters), ()).conflicts
+            if pairs:
+                lines.append("Linear one at a time only: " + ", ".join(f"{a} with {b}" for a, b in pairs) + ".")
+            lines.append("Derivatives are exact, from the function's graph.")
+        return " ".join(lines)
+
+    # ---- construction --------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_expression(cls, text: str, independent_vars: Sequence[str], **kwargs: Any) -> SurfaceModel:
+        """
+        A model from a formula, through a whitelist of operators and functions; nothing is evaluated as code.
+
+        Parameters
+        ----------
+        text : str
+            E.g. ``"a1 + a2*y + (b1 + b2*y)/x**2"``.
+        independent_vars : sequence of str
+            Names in the formula that are coordinates; all others are parameters, in order of appearance.
+        **kwargs
+            As for the class: `prefix`, `name`, `linear`, `nan_policy`.
+
+        Raises
+        ------
+        ExpressionError
+            If the formula holds anything outside the whitelist.
+
+        Examples
+        --------
+        >>> SurfaceModel.from_expression("a + b/x**2", independent_vars=["x"]).param_names
+        ['a', 'b']
+        """
+        names = [independent_vars] if isinstance(independent_vars, str) else list(independent_vars)
+        func = GraphFunction(graph_of(text, names), name=kwargs.get("name") or "expression", independent_vars=names)
+        kwargs.setdefault("name", text)
+        return SurfaceModel(func, names, **kwargs)
+
+    @classmethod
+    def from_lmfit(cls, model: lmfit.Model) -> SurfaceModel:
+        """
+        Any lmfit model or composite as a SurfaceModel; hints, prefix, `guess` and options come along.
+
+        Python hands ``GaussianModel() + surface`` to lmfit, which makes its own composite: this takes it.
+
+        Examples
+        --------
+        >>> from lmfit.models import GaussianModel, LinearModel
+        >>> SurfaceModel.from_lmfit(GaussianModel() + LinearModel()).linear
+        ('amplitude', 'slope', 'intercept')
+        """
+        if isinstance(model, SurfaceModel):
+            return model
+        if isinstance(model, CompositeModel):
+            out: SurfaceModel = SurfaceComposite(cls.from_lmfit(model.left), cls.from_lmfit(model.right), model.op)
+            out.param_hints = {name: dict(hint) for name, hint in model.param_hints.items()}
+            return out
+        if isinstance(model, lmfit.Model):
+            return LmfitModel(model)
+        msg = f"{model!r} is not an lmfit model; wrap a function with SurfaceModel(func, independent_vars=[...])"
+        raise ParameterError(msg)
+
+    def copy(self, **kwargs: Any) -> SurfaceModel:
+        """An independent copy; `kwargs` may change `prefix` and `name`."""
+        import copy
+
+        out = copy.copy(self)
+        out._structures = {}
+        out.param_hints = {name: dict(hint) for name, hint in self.param_hints.items()}
+        out.opts = dict(self.opts)
+        out.independent_vars = list(self.independent_vars)
+        out._param_names = list(self._param_names)
+        for name, value in kwargs.items():
+            if name not in ("prefix", "name"):
+                msg = f"copy() changes prefix or name, not {name!r}"
+                raise ParameterError(msg)
+            setattr(out, name, value)
+        return out
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_structures": {}}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SurfaceModel:
+        return self.copy()
+
+    # ---- arithmetic ------------------------------------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> SurfaceModel:
+        return _compose(self, other, operator.add)
+
+    def __sub__(self, other: Any) -> SurfaceModel:
+        return _compose(self, other, operator.sub)
+
+    def __mul__(self, other: Any) -> SurfaceModel:
+        return _compose(self, other, operator.mul)
+
+    def __truediv__(self, other: Any) -> SurfaceModel:
+        return _compose(self, other, operator.truediv)
+
+    def __radd__(self, other: Any) -> SurfaceModel:
+        return _compose(other, self, operator.add)
+
+    def __rsub__(self, other: Any) -> SurfaceModel:
+        return _compose(other, self, operator.sub)
+
+    def __rmul__(self, other: Any) -> SurfaceModel:
+        return _compose(other, self, operator.mul)
+
+    def __rtruediv__(self, other: Any) -> SurfaceModel:
+        return _compose(other, self, operator.truediv)
+
+    # ---- evaluating ------------------------------------------------------------------------------------------------------
+
+    def make_funcargs(self, params: Any = None, kwargs: Any = None, strip: bool = True) -> dict[str, Any]:
+        """As in lmfit, but arrays are copies: some functions write into their arguments."""
+        out = super().make_funcargs(params, kwargs, strip)
+        if own_eval(self) or isinstance(self.func, GraphFunction):
+            return out
+        return {name: value.copy() if type(value) is np.ndarray else value for name, value in out.items()}
+
+    # ---- fitting ---------------------------------------------------------------------------------------------------------
+
+    def fit(  # noqa: PLR0913 - lmfit's signature, in lmfit's order
+        self,
+        data: Any,
+        params: lmfit.Parameters | None = None,
+        weights: Any = None,
+        method: str = "separable",
+        iter_cb: Callable[..., Any] | None = None,
+        scale_covar: bool = True,
+        verbose: bool = False,
+        fit_kws: dict[str, Any] | None = None,
+        nan_policy: str | None = None,
+        calc_covar: bool = True,
+        max_nfev: int | None = None,
+        coerce_farray: bool = True,
+        *,
+        sigma: Any = None,
+        var: Any = None,
+        ivar: Any = None,
+        mask: Any = None,
+        loss: str = "linear",
+        priors: Any = None,
+        coords: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> SurfaceResult:
+        """
+        Fit the model to data.
+
+        Parameters
+        ----------
+        data : array_like, any shape
+            Data; ndarray, masked array, pandas Series, xarray DataArray, astropy Quantity or NDData.
+        params : lmfit.Parameters, optional
+            Starts, bounds, constraints; never changed. Linear parameters need no start.
+        weights : array_like, optional
+            1/sigma (not squared); 0 excludes a point.
+        method : str
+            "separable" (ours), or any of lmfit's methods, run by lmfit in unit-scaled parameters.
+        iter_cb : callable, optional
+            ``iter_cb(params, iter, resid, *args, **kws)`` after every step; a true answer stops the fit.
+        scale_covar : bool
+            Scale the covariance by the reduced chi-square, as in lmfit. Pass False if sigma is really known.
+        verbose, calc_covar, max_nfev
+            As in lmfit.
+        fit_kws : dict, optional
+            For "separable": `rng`, `on_interrupt` ("raise" or "return"), `polish`, `restart`, `refine`, `jac` (None, "graph",
+            "complex-step", "differences"). For lmfit's methods: what they take.
+        nan_policy : {"raise", "omit"}, optional
+            Overrides the model's, for this fit only.
+        coerce_farray : bool
+            False hands the coordinates to the function as they are.
+        sigma, var, ivar : array_like, optional
+            Data error in place of `weights`.
+        mask : array_like of bool, optional
+            True = excluded.
+        loss : {"linear"}
+            Loss of the squared residuals.
+        priors : None
+            Reserved.
+        coords : dict, optional
+            Coordinates whose names are keywords of this function.
+        **kwargs
+            Coordinates, options of the model function, and starts by name.
+
+        Returns
+        -------
+        SurfaceResult
+
+        Raises
+        ------
+        DataError, ParameterError, LinearityError
+            For calls that can't be right; a fit that goes badly returns a result that says so.
+        """
+        if loss not in ("linear", None) or priors is not None:
+            what = f"loss={loss!r}" if loss not in ("linear", None) else "priors"
+            msg = f"{what} is not available in this version; the loss is least squares (loss='linear') without priors"
+            raise ParameterError(msg)
+        policy = nan_policy if nan_policy is not None else self.nan_policy
+        _check_nan_policy(policy)
+        errors = {"weights": weights, "sigma": sigma, "var": var, "ivar": ivar}
+        starts = self._errors_or_starts(errors, np.shape(data))
+        with untouched(self):
+            given = complete(self, params, verbose)
+            known, found = self._sort_keywords(kwargs, coords, given)
+            starts |= found
+        with_starts(given, starts)
+        check_parameters(given)
+        request = FitCall(
+            data=data, coords=known, errors=errors, mask=mask, nan_policy=policy, method=method, iter_cb=iter_cb, scale_covar=scale_covar,
+            calc_covar=calc_covar, max_nfev=max_nfev, fit_kws=dict(fit_kws or {}), coerce=coerce_farray,
+        )  # fmt: skip
+        return fit(self, given, request)
+
+    def _errors_or_starts(self, errors: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+        """Tell the data error from the start of a parameter that has the same name (changes `errors`)."""
+        starts: dict[str, Any] = {}
+        for name in ERRORS:
+            value = errors[name]
+            if value is None or name not in self.param_names:
+                continue
+            scalar = isinstance(value, lmfit.Parameter | dict) or (np.ndim(value) == 0 and np.isreal(value))
+            if scalar and name == "sigma":
+                starts[name] = value
+                errors[name] = None
+            elif scalar or np.shape(value) != shape:
+                msg = (
+                    f"{name} is also a parameter of {self.name}: pass its start as a number in params (model.make_params({name}=...)), "
+                    f"and the data error as an array of the data's shape {shape}, here {np.shape(value)}"
+                )
+                raise ParameterError(msg, name=name)
+        return starts
+
+    def _sort_keywords(
+        self, kwargs: dict[str, Any], coords: Mapping[str, Any] | None, params: lmfit.Parameters
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Keywords become coordinates and options, or starts."""
+        known: dict[str, Any] = {}
+        starts: dict[str, Any] = {}
+        takes_any = any(leaf._func_haskeywords for leaf in leaves(self))
+        options = {name for leaf in leaves(self) for name in leaf._func_allargs}
+        for name, value in kwargs.items():
+            if name in self.param_names or (name in params and name not in self.independent_vars):
+                starts[name] = value
+            elif name in self.independent_vars or name in options or takes_any:
+                known[name] = value
+            else:
+                expected = [*self.independent_vars, *self.param_names]
+                close = get_close_matches(name, [*expected, "weights", "sigma", "mask", "method"], n=1)
+                hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(expected)}"
+                msg = f"{name!r} is neither a coordinate nor a parameter of {self.name}; {hint}"
+                raise ParameterError(msg, name=name)
+        for name, value in (coords or {}).items():
+            if name not in self.independent_vars:
+                msg = f"coords names {name!r}, but the coordinates of {self.name} are {', '.join(self.independent_vars)}"
+                raise ParameterError(msg, name=name)
+            if name in known:
+                msg = f"coordinate {name!r} was given twice, as a keyword and in coords"
+                raise ParameterError(msg, name=name)
+            known[name] = value
+        missing = [v for v in self.independent_vars if v not in known and v not in params and not _has_option(self, v)]
+        if missing:
+            msg = f"coordinate{'s' if len(missing) > 1 else ''} {', '.join(missing)} of {self.name} missing; pass fit(data, {missing[0]}=...)"
+            raise ParameterError(msg, names=tuple(missing))
+        return known, starts
+
+
+class SurfaceComposite(SurfaceModel, CompositeModel):
+    """Two models joined by an operator; see `lmfit.model.CompositeModel`."""
+
+    def __init__(self, left: lmfit.Model, right: lmfit.Model, op: Callable[..., Any], **kws: Any) -> None:
+        self._structures = {}
+        stated = [m._stated_linear for m in (left, right) if isinstance(m, SurfaceModel)]
+        # two stated sets need not be linear together, so the composite finds its own unless both switch elimination off
+        self._stated_linear = () if len(stated) == 2 and all(s == () for s in stated) else None
+        CompositeModel.__init__(self, left, right, op, **kws)
+        _refuse_reserved(self)
+
+    def copy(self, **kwargs: Any) -> SurfaceModel:
+        """An independent copy of the composite and its parts."""
+        if kwargs:
+            msg = f"copy() of a composite takes no {', '.join(kwargs)}; change the parts"
+            raise ParameterError(msg)
+        left, right = SurfaceModel.from_lmfit(self.left).copy(), SurfaceModel.from_lmfit(self.right).copy()
+        out = SurfaceComposite(left, right, self.op)
+        out.param_hints = {name: dict(hint) for name, hint in self.param_hints.items()}
+        return out
+
+    def make_funcargs(self, params: Any = None, kwargs: Any = None, strip: bool = True) -> dict[str, Any]:
+        """As in lmfit."""
+        return lmfit.Model.make_funcargs(self, params, kwargs, strip)
+
+    def guess(self, data: Any, *args: Any, **kws: Any) -> lmfit.Parameters:
+        """Not known for a composite; guess its parts."""
+        msg = f"guess() is not known for the composite {self.name}; guess its parts and add their Parameters"
+        raise NotImplementedError(msg)
+
+
+class LmfitModel(SurfaceModel):
+    """One of lmfit's models (a leaf), wrapped: its function, hints, options, `guess` and `post_fit`."""
+
+    def __init__(self, wrapped: lmfit.Model, linear: Sequence[str] | None = None) -> None:
+        self._stated_linear = None if linear is None else tuple(linear)
+        self._structures = {}
+        mine = dict(wrapped.__dict__)
+        mine["param_hints"] = {name: dict(hint) for name, hint in wrapped.param_hints.items()}
+        for name in ("_param_names", "independent_vars", "_param_root_names", "_func_allargs"):
+            mine[name] = list(mine[name])
+        self.__dict__.update(mine)
+        self.wrapped = wrapped
+        if self.nan_policy not in NAN_POLICIES:
+            self.nan_policy = "raise"
+        _refuse_reserved(self)
+
+    def guess(self, data: Any, *args: Any, **kws: Any) -> lmfit.Parameters:
+        """The wrapped model's guess, under this model's prefix and hints."""
+        with untouched(self.wrapped):
+            return self.wrapped.guess(data, *args, **kws)
+
+    def make_params(self, verbose: bool = False, **kwargs: Any) -> lmfit.Parameters:
+        """As the wrapped model does it."""
+        if self.prefix != self.wrapped.prefix or self.param_hints != self.wrapped.param_hints:
+            return super().make_params(verbose=verbose, **kwargs)
+        with untouched(self.wrapped):
+            return self.wrapped.make_params(verbose=verbose, **kwargs)
+
+    def post_fit(self, fitresult: Any) -> None:
+        """As the wrapped model does it."""
+        self.wrapped.post_fit(fitresult)
+
+    def eval(self, params: Any = None, **kwargs: Any) -> Any:
+        """As the wrapped model does it, if it has its own way."""
+        if own_eval(self.wrapped):
+            return self.wrapped.eval(params=params, **kwargs)
+        return super().eval(params=params, **kwargs)
+
+    eval.evaluates_func = True  # type: ignore[attr-defined]
+
+
+class _Named:
+    """A callable without a name (partial, instance), given one that lmfit can show."""
+
+    def __init__(self, func: Callable[..., Any]) -> None:
+        import inspect
+
+        if not callable(func):
+            msg = f"{func!r} is not callable; SurfaceModel needs a function such as f(x, y, a, b)"
+            raise ParameterError(msg)
+        self.func = func
+        inner = getattr(func, "func", None)
+        self.__name__ = getattr(inner, "__name__", type(func).__name__)
+        self.__signature__ = inspect.signature(func)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.func(*args, **kwargs)
+
+
+def _compose(left: Any, right: Any, op: Callable[..., Any]) -> Any:
+    if not (isinstance(left, lmfit.Model) and isinstance(right, lmfit.Model)):
+        return NotImplemented
+    return SurfaceComposite(SurfaceModel.from_lmfit(left), SurfaceModel.from_lmfit(right), op)
+
+
+def _has_option(model: lmfit.Model, name: str) -> bool:
+    """Whether an independent variable has a value without being given one: an option or a default."""
+    import inspect
+
+    for leaf in leaves(model):
+        if name in leaf.opts or leaf.independent_vars_defvals.get(name, inspect.Parameter.empty) is not inspect.Parameter.empty:
+            return True
+    return False
+
+
+def _check_nan_policy(policy: str) -> None:
+    if policy not in NAN_POLICIES:
+        msg = f'nan_policy={policy!r} is not available; use "raise", or "omit" to exclude non-finite points'
+        raise ParameterError(msg)
+
+
+def _refuse_reserved(model: lmfit.Model) -> None:
+    for name in model.param_names:
+        if name in RESERVED:
+            msg = f"{model.name} has a parameter named {name!r}, which is a keyword of fit(); rename the argument or use a prefix"
+            raise ParameterError(msg, name=name)
+
+

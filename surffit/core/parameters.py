@@ -1,0 +1,125 @@
+"""lmfit Parameters copied without the cost of a deep copy, checked, and filled with starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+import lmfit
+import numpy as np
+from lmfit.parameter import Parameter, Parameters
+
+from ..exceptions import ParameterError
+
+
+def copy_parameters(params: Parameters) -> Parameters:
+    """
+    An independent copy, as `copy.deepcopy` makes it, but without evaluating any expression on the way.
+
+    Symbols that the user added to the expression interpreter come along.
+    """
+    out = type(params)()
+    table = out._asteval.symtable
+    for name in params._asteval.user_defined_symbols():
+        if name not in params:
+            table[name] = params._asteval.symtable[name]
+    for name, par in params.items():
+        new = Parameter.__new__(Parameter)
+        new.__dict__.update(par.__dict__)
+        new._expr_ast = None
+        new._expr_deps = []
+        new._expr_eval = out._asteval
+        new.from_internal = float
+        if par.correl is not None:
+            new.correl = dict(par.correl)
+        if par.user_data is not None:
+            new.user_data = deepcopy(par.user_data)
+        dict.__setitem__(out, name, new)
+        table[name] = float(par._val)
+    return out
+
+
+def check_parameters(params: Parameters) -> None:
+    """Refuse bounds that exclude each other, and starts that aren't numbers."""
+    for name, par in params.items():
+        low, high = par.min, par.max
+        if low > high:
+            msg = f"parameter {name} has min = {low!r} above max = {high!r}; swap them"
+            raise ParameterError(msg, name=name, min=low, max=high)
+        if low == high:
+            msg = f"parameter {name} has min == max = {low!r}; fix it with vary=False instead"
+            raise ParameterError(msg, name=name, min=low, max=high)
+        if not par.expr and np.isnan(par._val):
+            msg = f"the start of parameter {name} is nan; give it a number"
+            raise ParameterError(msg, name=name)
+
+
+def with_starts(params: Parameters, starts: Mapping[str, Any]) -> None:
+    """Set starts given by keyword: numbers, lmfit Parameter objects, or dicts of their attributes (in place)."""
+    for name, given in starts.items():
+        if isinstance(given, Parameter):
+            new = deepcopy(given)
+            new.name = name
+            params[name] = new
+        elif isinstance(given, dict):
+            params[name].set(**given)
+        else:
+            try:
+                value = float(given)
+            except (TypeError, ValueError) as err:
+                msg = f"the start of parameter {name} is {given!r}; give a number, an lmfit Parameter, or a dict of its attributes"
+                raise ParameterError(msg, name=name) from err
+            params[name].set(value=value)
+
+
+def complete(model: lmfit.Model, params: Parameters | None, verbose: bool) -> Parameters:
+    """A private copy of the user's parameters with the model's missing ones added."""
+    if params is None:
+        return model.make_params(verbose=verbose)
+    if not isinstance(params, Parameters):
+        msg = f"params is a {type(params).__name__}; pass lmfit Parameters, e.g. model.make_params(...), or starts as keywords"
+        raise ParameterError(msg)
+    out = copy_parameters(params)
+    missing = [name for name in model.param_names if name not in out]
+    if missing:
+        defaults = model.make_params()
+        for name in missing:
+            if name in defaults:
+                out.add(defaults[name])
+    return out
+
+
+def untouched(model: lmfit.Model) -> Any:
+    """Remember what `make_params` may change in a model, and put it back: a context manager."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def keep() -> Any:
+        from .structure import leaves
+
+        before = [(leaf, list(leaf._param_names)) for leaf in leaves(model)]
+        try:
+            yield
+        finally:
+            for leaf, names in before:
+                leaf._param_names = names
+
+    return keep()
+
+
+def snapshot(params: Parameters) -> list[tuple[Any, ...]]:
+    """What defines each parameter, cheap to take and enough to rebuild it."""
+    return [(name, p._val, p._vary, p.min, p.max, p._expr, p.brute_step, p.init_value, p.user_data) for name, p in params.items()]
+
+
+def rebuild(params: Parameters, taken: list[tuple[Any, ...]]) -> Parameters:
+    """Parameters as they were at `snapshot`, with the interpreter symbols of `params`."""
+    out = copy_parameters(params)
+    for name, value, vary, low, high, expr, step, init, user_data in taken:
+        par = out[name]
+        par.stderr = par.correl = None
+        par.min, par.max, par.brute_step, par.init_value, par.user_data = low, high, step, init, user_data
+        par._vary, par._expr, par._val = vary, expr, value
+        out._asteval.symtable[name] = float(value)
+    return out

@@ -1,0 +1,148 @@
+"""The fitted model at new coordinates, and how sure it is: exact gradients against the determined covariance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..exceptions import DataError, ExpressionError, ParameterError, TraceError
+from ..trace import numeric
+from .containers import is_array_like, open_container
+from .structure import Structure, evaluate, same, trace_model
+
+if TYPE_CHECKING:
+    from .result import SurfaceResult
+
+# share of a gradient in a null direction above which the prediction is undetermined
+LOST = 1e-7
+
+
+def coordinates(result: SurfaceResult, given: Mapping[str, Any]) -> dict[str, Any]:
+    """New coordinates over the fitted ones, in the units of the fit."""
+    out = dict(result.userkws)
+    for name, value in given.items():
+        if not is_array_like(value):
+            out[name] = value
+            continue
+        unit = result.units.get(name)
+        if hasattr(value, "unit") and hasattr(value, "to_value"):
+            if unit is None:
+                msg = f"{name} is in {value.unit}, but the fit had no unit for it; pass plain numbers"
+                raise DataError(msg)
+            try:
+                value = value.to_value(unit)
+            except Exception as err:
+                msg = f"{name} is in {value.unit}, which is not convertible to {unit} of the fit"
+                raise DataError(msg) from err
+        out[name] = open_container(value, name).values
+    return out
+
+
+def gradient(result: SurfaceResult, given: Mapping[str, Any], component: Any = None) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Values and their derivatives with respect to the free parameters at the solution.
+
+    Returns
+    -------
+    value : ndarray, shape S
+    J : ndarray, shape (n, *S)
+    """
+    model = result.model if component is None else component
+    coords = coordinates(result, given)
+    params = result.params
+    names = result._names
+    structure = _structure(result, model, coords)
+    if structure is not None:
+        present = set(structure.parameters)
+        free = tuple(name for name in names if name in present)
+        known = tuple(name for name in structure.parameters if name not in free)
+        program = structure.program(free, (), known)
+        arrays = [np.asarray(coords[name]) for name in program.coordinates]
+        with np.errstate(all="ignore"):
+            value, columns = program.full([params[n].value for n in free], [], [params[n].value for n in known], arrays)
+        shape = np.broadcast_shapes(np.shape(value), *(np.shape(a) for a in arrays), *(np.shape(c) for c in columns if c is not None))
+        value = np.broadcast_to(value, shape)
+        J = np.zeros((len(names), *shape), dtype=value.dtype)
+        for name, column in zip(free, columns, strict=True):
+            if column is not None:
+                J[names.index(name)] = column
+        if np.isfinite(J.sum()) or not np.isfinite(value.sum()):
+            return np.array(value), J
+    return _numerically(result, model, coords, names)
+
+
+def _structure(result: SurfaceResult, model: Any, coords: Mapping[str, Any]) -> Structure | None:
+    """The model's graph with symbols for the coordinates, confirmed on these; None if there is none."""
+    arrays = tuple(name for name, value in coords.items() if isinstance(value, np.ndarray | float | int) and not isinstance(value, bool))
+    arrays = tuple(name for name in arrays if name in model.independent_vars)
+    try:
+        with np.errstate(all="ignore"):
+            structure = trace_model(model, result.params, coords, arrays, concrete=False)
+            values = {name: par.value for name, par in result.params.items()}
+            program = structure.program((), (), structure.parameters)
+            ours = program.value([], [], [values[n] for n in structure.parameters], [np.asarray(coords[n]) for n in program.coordinates])
+            if not same(ours, evaluate(model, values, coords)):
+                return None
+    except (TraceError, ExpressionError, ParameterError):
+        return None
+    except Exception:  # noqa: BLE001 - a user's function may raise anything when it is handed symbols
+        return None
+    return structure
+
+
+def _numerically(result: SurfaceResult, model: Any, coords: Mapping[str, Any], names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    from .bind import _resolver
+
+    params = result.params
+    resolve, complex_ok = _resolver(params, names)
+    base = {name: par.value for name, par in params.items()}
+
+    def whole(p: np.ndarray) -> np.ndarray:
+        return np.asarray(evaluate(model, resolve(base | dict(zip(names, p.tolist(), strict=True))), coords))
+
+    p0 = np.array([params[name].value for name in names])
+    with np.errstate(all="ignore"):
+        value = whole(p0)
+        is_complex = np.iscomplexobj(value)
+
+        def func(p: np.ndarray) -> np.ndarray:
+            out = np.ascontiguousarray(np.broadcast_to(whole(p), value.shape)).reshape(-1)
+            return out.astype(complex).view(float) if is_complex else out
+
+        lower = np.array([params[name].min for name in names])
+        upper = np.array([params[name].max for name in names])
+        differentiator = numeric.choose(func, p0, complex_step=complex_ok and not is_complex, lower=lower, upper=upper)
+        J = np.asarray(differentiator.jacobian(func, p0))
+    J = np.where(np.isfinite(J), J, 0.0)
+    if is_complex:
+        J = np.ascontiguousarray(J).view(complex)
+    return value, J.reshape(len(names), *value.shape)
+
+
+def standard_error(result: SurfaceResult, J: np.ndarray) -> np.ndarray:
+    """
+    Standard error of a prediction from its gradient: finite wherever the gradient avoids the undetermined directions.
+
+    Parameters
+    ----------
+    result : SurfaceResult
+    J : ndarray, shape (n, *S)
+
+    Returns
+    -------
+    ndarray, shape S
+        Complex for complex values: errors of the real and imaginary part.
+    """
+    if np.iscomplexobj(J):
+        return standard_error(result, J.real) + 1j * standard_error(result, J.imag)
+    cov = result._covariance
+    flat = J.reshape(len(J), -1)
+    sd = np.sqrt(np.einsum("ij,ij->j", cov.root.T @ flat, cov.root.T @ flat)) * result._sd_scale
+    if len(cov.null):
+        parts = cov.null @ flat
+        # compare with what the same parameters would contribute without cancelling
+        size = np.abs(cov.null) @ np.abs(flat)
+        sd[(np.abs(parts) > LOST * size).any(axis=0)] = np.inf
+    return sd.reshape(J.shape[1:])

@@ -1,0 +1,139 @@
+"""From a fit to its document."""
+
+from __future__ import annotations
+
+import hashlib
+
+from surffit._version import __version__
+from surffit.exceptions import DocumentError
+from surffit.io.checks import SCHEMA, STATS, check_expression, check_name, is_plain
+from surffit.io.files import number
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["document"]
+
+
+def document(result: Any) -> dict[str, Any]:
+    """
+    A fit as plain dicts, lists, strings and numbers.
+
+    Parameters
+    ----------
+    result : SurfaceResult or lmfit.model.ModelResult
+        A fit.
+
+    Returns
+    -------
+    dict
+        ``schema``, ``surffit`` (version), ``model``, ``params``, ``chisqr``, ``redchi``, ``covar``, ``covar_source`` and ``stats``,
+        ready for strict JSON: nan is None, infinities are "inf" and "-inf".
+
+    Raises
+    ------
+    DocumentError
+        If a constraint or name could not be read back.
+
+    Notes
+    -----
+    The model stands in it as its graph, where the function could be traced; else by its registered name; else not at all
+    (None). Parameters' ``user_data`` and ``brute_step`` are not kept.
+    """
+    names = tuple(result.params)
+    for name, par in result.params.items():
+        check_name(name, DocumentError)
+        if par.expr is not None:
+            check_expression(name, par.expr, names, DocumentError)
+    return {
+        "schema": SCHEMA,
+        "surffit": __version__,
+        "model": _model_document(result.model),
+        "params": {
+            name: {
+                "value": number(par.value),
+                "stderr": number(par.stderr),
+                "vary": bool(par.vary),
+                "min": number(par.min),
+                "max": number(par.max),
+                "expr": par.expr,
+                "init_value": number(par.init_value),
+            }
+            for name, par in result.params.items()
+        },
+        "chisqr": number(result.chisqr),
+        "redchi": number(result.redchi),
+        "covar": _covar_document(result),
+        "covar_source": getattr(result, "covar_source", "none" if result.covar is None else "jacobian"),
+        "stats": _stats(result),
+    }
+
+
+def _model_document(model: Any) -> dict[str, Any] | None:
+    """The model as its graph, by its registered name, or None."""
+    from surffit.registry import registered_as
+    from surffit.trace.graph import to_document
+
+    graph = getattr(model, "graph", None)
+    if graph is not None and graph.portable:
+        variables = [name for name in model.independent_vars if name in graph.coordinates or name not in _static(model)]
+        return {"kind": "graph", "name": str(model.name)[:500], "independent_vars": variables, "graph": to_document(graph)}
+    known = registered_as(model)
+    if known is not None and is_plain(known[1]):
+        return {"kind": "registered", "name": known[0], "options": dict(known[1])}
+    return None
+
+
+def _static(model: Any) -> set[str]:
+    """Independent variables with a default: options, whose values are part of the graph."""
+    import inspect
+
+    found: set[str] = set()
+    for part in getattr(model, "components", None) or [model]:
+        arguments = inspect.signature(part.func).parameters.values() if callable(getattr(part, "func", None)) else ()
+        found |= {a.name for a in arguments if a.default is not inspect.Parameter.empty}
+    return found
+
+
+def _covar_document(result: Any) -> dict[str, Any] | None:
+    """Names and rows of the covariance."""
+    if result.covar is None:
+        return None
+    return {"names": list(result.var_names), "values": [[number(value) for value in row] for row in result.covar]}
+
+
+def _stats(result: Any) -> dict[str, Any]:
+    """Counts, sums, words and flags; a digest says which data they belong to."""
+    stats: dict[str, Any] = {}
+    for name in STATS:
+        value = getattr(result, name, None)
+        if value is None or isinstance(value, str):
+            stats[name] = value
+        elif isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
+            stats[name] = bool(value)
+        else:
+            stats[name] = int(value) if isinstance(value, int) else number(value)
+    status = getattr(result, "status", None)
+    stats["status"] = list(getattr(status, "names", ()))
+    conditioning = getattr(result, "conditioning", None)
+    stats["linear"] = list(getattr(conditioning, "linear", None) or ())
+    stats["at_bound"] = list(getattr(conditioning, "at_bound", None) or ())
+    stats["data_sha256"] = _digest(result)
+    return stats
+
+
+def _digest(result: Any) -> str | None:
+    """SHA-256 of the data and coordinates as little-endian doubles, in the order of the model's variables."""
+    observed = getattr(result, "observed", None)
+    if observed is None or observed.data is None:
+        return None
+    import numpy as np
+
+    digest = hashlib.sha256()
+    for values in (observed.data, *(observed.coords[name] for name in observed.names)):
+        array = np.ascontiguousarray(values)
+        kind = "<c16" if np.iscomplexobj(array) else "<f8"
+        digest.update(repr(array.shape).encode())
+        digest.update(array.astype(kind).tobytes())
+    return digest.hexdigest()

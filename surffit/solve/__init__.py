@@ -1,0 +1,1 @@
+"""Solvers on plain arrays: nothing here knows parameter names, lmfit or tables."""

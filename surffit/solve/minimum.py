@@ -1,0 +1,384 @@
+"""
+One least-squares problem from its start to a judged minimum.
+
+Walk (variable projection), polish (Newton), verdict; where the verdict is bad, once more by a trust region in the full
+space from the same start, and off a saddle along the direction in which chi-square curves down. What was tried is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .gram import GramEngine, IllConditioned, Moments
+from .linear import bounded, factor, refine, solve
+from .polish import Local, Polished, curvature, local, polish
+from .problem import Problem
+from .separable import DenseEngine, Engine, walk
+from .status import CONVERGED, Status
+
+KAPPA = 1e-2  # of a standard deviation: what may be left of the step at a minimum
+CONDITION = 1e9  # scaled condition beyond which a walk has left the region the data speak about
+ESCAPES = 3
+LONG_ROWS = 20_000  # rows from which the walk is done on moments
+
+Callback = Callable[[np.ndarray, np.ndarray, float], bool]
+
+
+@dataclass(slots=True, eq=False)
+class Solution:
+    """The minimum and the evidence for it; parameters non-linear first, then linear."""
+
+    here: Local
+    status: Status
+    held: np.ndarray  # bool (n,): on a bound that pushes back
+    no_effect: np.ndarray  # bool (n,): zero column
+    kappa: float
+    rate: float | None
+    B: np.ndarray | None  # scaled curvature of the free parameters
+    sigma: float
+    start: np.ndarray  # (n,) with the linear parameters as first solved
+    start_chi2: float
+    restarts: int = 0
+    escapes: list[np.ndarray] = field(default_factory=list)  # directions (n,) left behind at saddles
+    saddle: np.ndarray | None = None  # direction (n,) in which the end point isn't a minimum
+    engine: str = "dense"
+    iterations: int = 0
+
+    @property
+    def p(self) -> np.ndarray:
+        return self.here.p
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to go about it; see `minimise`."""
+
+    max_nfev: int
+    sigma_known: bool = False
+    polish: bool = True
+    restart: bool = True
+    refine: bool = True
+
+
+def minimise(
+    problem: Problem,
+    alpha: np.ndarray,
+    c: np.ndarray | None,
+    options: Options,
+    moments: Moments | None = None,
+    callback: Callback | None = None,
+) -> Solution | None:
+    """
+    Find the minimum of chi-square.
+
+    Parameters
+    ----------
+    problem : Problem
+    alpha : ndarray, shape (m,)
+        Start of the non-linear parameters, inside their bounds.
+    c : ndarray, shape (k,), or None
+        Start of the linear ones for a restart in the full space; None or nan: as solved at `alpha`.
+    options : Options
+    moments : Moments, optional
+        Sums over rows for long data; used from `LONG_ROWS` rows on.
+    callback : callable, optional
+        Called with (alpha, c, chi2) after accepted steps; a true answer stops the fit.
+
+    Returns
+    -------
+    Solution or None
+        None if the model isn't finite at the start.
+    """
+    if problem.m == 0:
+        return _linear(problem, options, callback)
+    first = DenseEngine(problem).inner(alpha)
+    if first is None:
+        return None
+    start = np.concatenate([alpha, first.c])
+    found, status, name, iterations = _walk(problem, alpha, first.c, options, moments, callback)
+    if found is None:
+        return None
+    solution = judge(problem, found, status, start, first.chi2, options, name, iterations)
+    if solution is None:
+        return None
+    if status & (Status.ABORTED | Status.MAX_NFEV):
+        return solution
+    if options.restart and not _good(solution) and not _deficient_at(problem, start):
+        again = start.copy()
+        if c is not None:
+            again[problem.m :] = np.where(np.isfinite(c), c, first.c)
+        other = _trust_region(problem, again, options)
+        if other is not None:
+            second = judge(problem, other, Status.CONVERGED_FTOL, start, first.chi2, options, "trust-region", iterations)
+            if second is not None:
+                solution = _better(solution, second)
+                solution.restarts += 1
+    for _ in range(ESCAPES):
+        if solution.saddle is None:
+            break
+        direction = solution.saddle
+        away = _downhill(problem, solution)
+        if away is None:
+            break
+        found, status, name, iterations = _walk(problem, away[: problem.m], away[problem.m :], options, moments, callback)
+        if found is None:
+            break
+        next_ = judge(problem, found, status, start, first.chi2, options, name, solution.iterations + iterations)
+        if next_ is None or next_.here.chi2 >= solution.here.chi2:
+            break
+        next_.escapes = [*solution.escapes, direction]
+        next_.restarts = solution.restarts
+        solution = next_
+    final_flags(problem, solution)
+    return solution
+
+
+def _linear(problem: Problem, options: Options, callback: Callback | None) -> Solution | None:
+    """Everything linear: one solve, refined in double-double residuals."""
+    columns = problem.columns(np.empty(0))
+    if columns is None:
+        return None
+    target, phi = columns
+    f = factor(phi, problem.jac_error)
+    if f is None:
+        return None
+    c, _ = solve(f, target)
+    active = np.zeros(problem.k, dtype=int)
+    if problem.linear_bounded and ((c < problem.lower) | (c > problem.upper)).any():
+        c, _, active = bounded(phi, target, problem.lower, problem.upper)
+    free = active == 0
+    if options.refine and free.any():
+        if not free.all():
+            target = target - c[~free] @ phi[~free]
+            f = factor(phi[free], problem.jac_error)
+        if f is not None and f.rank == int(free.sum()):
+            c[free], _ = refine(np.ascontiguousarray(phi[free]), target, f)
+            if problem.linear_bounded:
+                c = np.clip(c, problem.lower, problem.upper)
+    status = Status.CONVERGED_GRADIENT
+    if callback is not None and callback(np.empty(0), c, np.nan):
+        status = Status.ABORTED
+    solution = judge(problem, c, status, c.copy(), np.nan, options, "linear", 1)
+    if solution is not None:
+        if not solution.kappa <= KAPPA and not status & Status.ABORTED:
+            # the model isn't as linear as it was said to be: the full space has the last word
+            other = _trust_region(problem, c, options)
+            if other is not None:
+                second = judge(problem, other, Status.CONVERGED_FTOL, c.copy(), np.nan, options, "trust-region", 1)
+                if second is not None:
+                    solution = _better(solution, second)
+                    solution.restarts += 1
+        final_flags(problem, solution)
+    return solution
+
+
+def _walk(
+    problem: Problem, alpha: np.ndarray, c: np.ndarray, options: Options, moments: Moments | None, callback: Callback | None
+) -> tuple[np.ndarray | None, Status, str, int]:
+    """Walk on moments where the data are long, else on whole columns."""
+    extra = Status(0)
+    engine: Engine
+    if moments is not None and problem.N >= LONG_ROWS:
+        engine, name = GramEngine(problem, moments, c.copy()), "gram"
+        try:
+            walked = walk(engine, alpha, max_nfev=options.max_nfev, sigma_known=options.sigma_known, callback=callback)
+        except IllConditioned:
+            extra, walked = Status.QR_FALLBACK, None
+        if walked is not None:
+            return np.concatenate([walked.alpha, walked.c]), walked.status, name, walked.iterations
+    engine, name = DenseEngine(problem), "dense"
+    walked = walk(engine, alpha, max_nfev=options.max_nfev, sigma_known=options.sigma_known, callback=callback)
+    if walked is None:
+        return None, Status.NONFINITE_START, name, 0
+    return np.concatenate([walked.alpha, walked.c]), walked.status | extra, name, walked.iterations
+
+
+def _sigma(problem: Problem, chi2: float, options: Options) -> float:
+    sigma = float(np.sqrt(chi2 / max(problem.N - problem.n, 1)))
+    if options.sigma_known:
+        sigma = min(sigma, problem.unit)
+    return max(sigma, problem.noise, np.finfo(float).tiny)
+
+
+def _held(problem: Problem, p: np.ndarray, J: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """Parameters on a bound from which chi-square doesn't pull them back inside."""
+    on_lower, on_upper = p <= problem.lower, p >= problem.upper
+    if not (on_lower.any() or on_upper.any()):
+        return np.zeros(problem.n, dtype=bool)
+    g = J @ r
+    slack = 1e-6 * np.sqrt(np.einsum("ij,ij->i", J, J) * (r @ r))
+    return (on_lower & (g <= slack)) | (on_upper & (g >= -slack))
+
+
+def judge(
+    problem: Problem, p: np.ndarray, status: Status, start: np.ndarray, start_chi2: float, options: Options, name: str, iterations: int
+) -> Solution | None:
+    """Polish, then say what kind of point this is."""
+    none = np.zeros(problem.n, dtype=bool)
+    for _ in range(problem.n + 1):
+        here = local(problem, p, none)
+        if here is None:
+            return None
+        held = _held(problem, p, here.J, here.r) if problem.bounded else none
+        if held.any():
+            here = local(problem, p, held)
+            if here is None:
+                return None
+        sigma = _sigma(problem, here.chi2, options)
+        if options.polish and not status & Status.ABORTED:
+            done = polish(problem, here, held, sigma, max(options.max_nfev, problem.nfev + 1))
+        else:
+            done = Polished(here, float(np.sqrt(here.qtr @ here.qtr)) / sigma, None, none)
+        if not done.bound_hit.any():
+            break
+        # a step wants to leave the box: put those parameters on their bound and look again
+        p = done.here.p.copy()
+        z = np.zeros(problem.n)
+        z[done.here.free] = done.here.step(done.here.qtr)
+        goal = np.clip(p + z, problem.lower, problem.upper)
+        p[done.bound_hit] = goal[done.bound_hit]
+        trial = local(problem, p, none)
+        if trial is None or trial.chi2 > done.here.chi2 * (1 + 1e-6) + sigma**2 * 1e-3:
+            break
+    here = done.here
+    second = curvature(problem, here) if problem.m else (np.zeros((here.f.rank,) * 2), np.zeros((here.free.size,) * 2))
+    rate, B = done.rate, None
+    saddle = None
+    if second is not None:
+        K, B = second
+        saddle = _saddle_direction(problem, here, K, B)
+        if here.f.rank:
+            rate = float(np.linalg.eigvalsh(K)[-1])
+    no_effect = ~(np.einsum("ij,ij->i", here.J, here.J) > 0)
+    return Solution(
+        here, status, held, no_effect, done.kappa, rate, B, _sigma(problem, here.chi2, options), start, start_chi2,
+        saddle=saddle, engine=name, iterations=iterations,
+    )  # fmt: skip
+
+
+def _saddle_direction(problem: Problem, here: Local, K: np.ndarray, B: np.ndarray) -> np.ndarray | None:
+    """Direction (n,) in which chi-square curves down, or None at a minimum."""
+    scaled = None
+    if K.size:
+        values, vectors = np.linalg.eigh(K)
+        if values[-1] >= 1.0 + 1e-6:
+            scaled = here.solve_left @ vectors[:, -1]
+    if scaled is None and here.f.rank < here.free.size:
+        # without effect to first order; the second order may still matter
+        V0 = here.f.null_space()
+        values, vectors = np.linalg.eigh(V0 @ B @ V0.T)
+        if values[-1] > 1e-6 * max(1.0, float(np.abs(B).max())):
+            scaled = V0.T @ vectors[:, -1]
+    if scaled is None:
+        return None
+    direction = np.zeros(problem.n)
+    direction[here.free] = scaled / here.scale
+    return direction
+
+
+def _downhill(problem: Problem, solution: Solution) -> np.ndarray | None:
+    """The lowest of a few points along the saddle's direction, both ways; None if none is lower."""
+    direction = solution.saddle
+    if direction is None:
+        return None
+    p, best = solution.p, solution.here.chi2 * (1.0 - 1e-12)
+    found = None
+    unit = np.sqrt(solution.here.chi2) or solution.sigma
+    for size in unit * np.array([1e-3, 1e-2, 0.1, 0.3, 1.0]):
+        for sign in (1.0, -1.0):
+            trial = np.clip(p + sign * size * direction, problem.lower, problem.upper)
+            r = problem.residual(trial)
+            chi2 = float(r @ r)
+            if chi2 < best:
+                best, found = chi2, trial
+    return found
+
+
+def condition(here: Local) -> float:
+    """Condition number of the unit-norm columns that moved; inf below full rank."""
+    if here.f.rank < here.free.size:
+        return np.inf
+    if not here.f.rank:
+        return 1.0
+    s = np.linalg.svd(here.f.r / np.sqrt(np.einsum("ij,ij->j", here.f.r, here.f.r)), compute_uv=False)
+    return float(s[0] / s[-1]) if s[-1] > 0 else np.inf
+
+
+def _good(solution: Solution) -> bool:
+    if solution.here.f.rank < solution.here.free.size:
+        return solution.kappa <= KAPPA
+    return bool(
+        solution.kappa <= KAPPA
+        and (solution.rate is None or solution.rate < 1.0)
+        and condition(solution.here) < CONDITION
+        and solution.status & CONVERGED
+    )
+
+
+def _better(one: Solution, two: Solution) -> Solution:
+    """The lower chi-square; of equals the one that converged."""
+    if abs(one.here.chi2 - two.here.chi2) <= 1e-9 * min(one.here.chi2, two.here.chi2):
+        return two if _good(two) and not _good(one) else one
+    return one if one.here.chi2 < two.here.chi2 else two
+
+
+def _deficient_at(problem: Problem, p: np.ndarray) -> bool:
+    """Whether parameters are redundant already at the start: a restart would not cure that."""
+    here = local(problem, p, np.zeros(problem.n, dtype=bool))
+    return here is not None and here.f.rank < problem.n
+
+
+def _trust_region(problem: Problem, p: np.ndarray, options: Options) -> np.ndarray | None:
+    """scipy's trust-region reflective solver in the full space, with exact derivatives and column scaling."""
+    from scipy.optimize import least_squares
+
+    lower, upper = problem.lower, problem.upper
+    span = np.where(np.isfinite(upper - lower), upper - lower, 1.0)
+    inside = np.clip(p, lower + 1e-10 * span, upper - 1e-10 * span) if problem.bounded else p
+
+    def fun(q: np.ndarray) -> np.ndarray:
+        return -problem.residual(q)
+
+    def jac(q: np.ndarray) -> np.ndarray:
+        full = problem.full(q)
+        # the point itself was finite; a derivative that isn't leaves the parameter where it is
+        return np.zeros((problem.N, problem.n)) if full is None else full[1].T
+
+    left = max(options.max_nfev - problem.nfev, 20)
+    try:
+        found = least_squares(fun, inside, jac, bounds=(lower, upper), x_scale="jac", ftol=1e-8, xtol=1e-8, gtol=1e-8, max_nfev=left)
+    except (ValueError, np.linalg.LinAlgError):  # not finite at the start, or no step could be computed
+        return None
+    return np.asarray(found.x)
+
+
+def final_flags(problem: Problem, solution: Solution) -> None:
+    """Turn the evidence into flags."""
+    status = solution.status
+    here = solution.here
+    deficient = here.f.rank < here.free.size
+    if solution.held.any():
+        status |= Status.AT_BOUND
+    if deficient:
+        status |= Status.RANK_DEFICIENT
+    if problem.m and bool((solution.no_effect[: problem.m] & ~solution.held[: problem.m]).any()):
+        status |= Status.NO_EFFECT_AT_START
+    if not status & (Status.ABORTED | Status.MAX_NFEV):
+        if solution.saddle is not None:
+            status |= Status.NOT_A_MINIMUM
+        if not solution.kappa <= KAPPA:
+            wide = np.abs(solution.p[: problem.m]) > 1e3 * np.maximum(np.abs(solution.start[: problem.m]), 1e-300)
+            runaway = problem.m > 0 and bool(wide.any()) and not condition(here) < 1e6
+            status = (status & ~CONVERGED) | (Status.RUNAWAY if runaway else Status.STALLED)
+        else:
+            status &= ~Status.STALLED
+            if not status & CONVERGED:
+                status |= Status.CONVERGED_GRADIENT
+            if problem.m and not deficient and condition(here) >= CONDITION:
+                wide = np.abs(solution.p[: problem.m]) > 1e3 * np.maximum(np.abs(solution.start[: problem.m]), 1e-300)
+                if wide.any():
+                    status |= Status.RUNAWAY
+    solution.status = status

@@ -1,0 +1,197 @@
+r"""
+Variable projection: the walk in the non-linear parameters alone.
+
+At every alpha the linear parameters are solved for exactly, c(alpha); what is left, r(alpha) = (I - QQ')(y - f0), is
+walked down by Levenberg-Marquardt with Kaufman's Jacobian -(I - QQ')D, which needs no derivative of the linear columns
+and whose gradient -D'r is exact (L. Kaufman, BIT 15 (1975) 49; G. Golub, V. Pereyra, Inverse Problems 19 (2003) R1).
+
+The walk sees an `Engine`: two operations, `inner` (solve the linear part at alpha) and `system` (reduced normal matrix
+and gradient there). `DenseEngine` works on whole columns with QR; long data have another in `gram`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from .linear import Factor, bounded, factor, solve
+from .problem import Problem
+from .status import Status
+
+# the walk stops at this fraction of a standard deviation; the polish does the rest
+STEP_IN_SIGMA = 1e-4
+RELATIVE_GAIN = 1e-15
+LAMBDA_MAX = 1e16
+
+
+@dataclass(slots=True, eq=False)
+class Inner:
+    """The linear part solved at one alpha."""
+
+    alpha: np.ndarray
+    c: np.ndarray
+    chi2: float
+    work: Any  # what the engine wants to find again in `system`
+
+
+class Engine(Protocol):
+    """How the walk looks at a problem."""
+
+    problem: Problem
+
+    def inner(self, alpha: np.ndarray) -> Inner | None:
+        """Solve for the linear parameters; None where the model isn't finite."""
+
+    def system(self, point: Inner) -> tuple[np.ndarray, np.ndarray] | None:
+        """Reduced normal matrix (m, m) and descent direction D'r (m,); None where derivatives aren't finite."""
+
+
+@dataclass(slots=True, eq=False)
+class Walk:
+    """Where the walk ended."""
+
+    alpha: np.ndarray
+    c: np.ndarray
+    chi2: float
+    status: Status
+    iterations: int
+
+
+class DenseEngine:
+    """Whole columns in memory, QR for the linear part."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+    def inner(self, alpha: np.ndarray) -> Inner | None:
+        problem = self.problem
+        columns = problem.columns(alpha)
+        if columns is None:
+            return None
+        target, phi = columns
+        if not problem.k:
+            return Inner(alpha, np.empty(0), float(target @ target), None)
+        f = factor(phi, problem.jac_error)
+        if f is None:
+            return None
+        c, r = solve(f, target)
+        if problem.linear_bounded:
+            lower, upper = problem.lower[problem.m :], problem.upper[problem.m :]
+            if (c < lower).any() or (c > upper).any():
+                c, r, active = bounded(phi, target, lower, upper)
+                # columns held on a bound are known numbers here: only the free ones are projected out
+                f = factor(phi[active == 0], problem.jac_error)
+        chi2 = float(r @ r)
+        return Inner(alpha, c, chi2, f) if np.isfinite(chi2) else None
+
+    def system(self, point: Inner) -> tuple[np.ndarray, np.ndarray] | None:
+        problem = self.problem
+        full = problem.full(np.concatenate([point.alpha, point.c]))
+        if full is None:
+            return None
+        r, D = full[0], full[1][: problem.m]
+        f: Factor | None = point.work
+        if f is not None and f.rank:
+            D = f.complement(D)
+        return D @ D.T, D @ r
+
+
+def walk(
+    engine: Engine,
+    alpha: np.ndarray,
+    *,
+    max_nfev: int,
+    sigma_known: bool = False,
+    callback: Callable[[np.ndarray, np.ndarray, float], bool] | None = None,
+) -> Walk | None:
+    """
+    Levenberg-Marquardt in the non-linear parameters, the linear ones solved at every point.
+
+    Parameters
+    ----------
+    engine : Engine
+    alpha : ndarray, shape (m,)
+        Start, within the bounds.
+    max_nfev : int
+        Limit of the problem's evaluations.
+    sigma_known : bool
+        Judge steps against unit variance when that is smaller than the residual variance.
+    callback : callable, optional
+        Called with (alpha, c, chi2) after every accepted step; a true answer stops the walk.
+
+    Returns
+    -------
+    Walk or None
+        None if the model isn't finite at the start.
+    """
+    problem = engine.problem
+    m = problem.m
+    lower, upper = problem.lower[:m], problem.upper[:m]
+    point = engine.inner(alpha)
+    if point is None:
+        return None
+    dof = max(problem.N - problem.n, 1)
+    lam, up = 1e-3, 2.0
+    status = Status(0)
+    iterations = 0
+    identity = np.eye(m)
+    while True:
+        if callback is not None and callback(point.alpha, point.c, point.chi2):
+            status = Status.ABORTED
+            break
+        system = engine.system(point)
+        if system is None:
+            status = Status.STALLED
+            break
+        A, g = system
+        free = ~(((point.alpha <= lower) & (g < 0)) | ((point.alpha >= upper) & (g > 0)))
+        d = np.sqrt(np.maximum(A.diagonal(), 0.0))
+        free &= d > 0
+        if not free.any():
+            status = Status.CONVERGED_GRADIENT
+            break
+        d[~free] = 1.0
+        scaled, gradient = A / np.outer(d, d), g / d
+        if not free.all():
+            scaled[~free, :] = scaled[:, ~free] = 0.0
+            gradient[~free] = 0.0
+        sigma = np.sqrt(point.chi2 / dof)
+        if sigma_known:
+            sigma = min(sigma, problem.unit)
+        floor = max(sigma, problem.noise)
+        iterations += 1
+        while True:
+            step = np.linalg.solve(scaled + lam * identity, gradient)
+            new = np.clip(point.alpha + step / d, lower, upper) if problem.bounded else point.alpha + step / d
+            step = (new - point.alpha) * d
+            length = float(np.sqrt(step @ step))
+            predicted = float(2.0 * (gradient @ step) - step @ (scaled @ step))
+            if lam < 0.1 and length <= STEP_IN_SIGMA * floor:
+                status = Status.CONVERGED_GRADIENT
+            elif length == 0.0 or abs(predicted) <= RELATIVE_GAIN * point.chi2:
+                status = Status.CONVERGED_FTOL
+            trial = engine.inner(new)
+            if trial is not None and trial.chi2 <= point.chi2 and (predicted > 0 or status):
+                gain = (point.chi2 - trial.chi2) / predicted if predicted > 0 else 0.0
+                lam *= max(1.0 / 3.0, 1.0 - (2.0 * gain - 1.0) ** 3)
+                up = 2.0
+                point = trial
+                break
+            if status:
+                break
+            lam *= up
+            up *= 2.0
+            if lam > LAMBDA_MAX:
+                status = Status.STALLED
+                break
+            if problem.nfev >= max_nfev:
+                break
+        if status:
+            break
+        if problem.nfev >= max_nfev:
+            status = Status.MAX_NFEV
+            break
+    return Walk(point.alpha, point.c, point.chi2, status, iterations)

@@ -1,0 +1,398 @@
+"""Rank-1 structure on rectangular grids.
+
+On a grid, a node that depends on y alone is a column, one that depends on x alone is a row, and many models are short
+sums of products of the two: ``F[i, j] = sum_t gy_t[i] * gx_t[j]``.  Such sums are found here by structure, so that a
+model and its derivatives on (ny, nx) points cost ny + nx evaluations.
+
+A form is only taken where it is as accurate and as safe as the dense one: ``exp(a(y) + b(x))`` is split when both
+exponents can't be positive (no overflow), and powers or products of sums are not multiplied out (no cancellation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from surffit.exceptions import TraceError
+
+from .algebra import Algebra
+from .builder import BOOL, COMPLEX, Builder
+from .derive import derive
+from .emit import check_names, compile_entry, linear_parts, second_parts
+from .node import Node
+from .ops import OPS
+
+HIGHEST_RANK = 4  # of a derivative or a column
+LONGEST_SUM = 32  # of the value itself, which may have many peaks
+
+Term = tuple[int, int]
+Terms = list[Term]
+
+
+def grid_program(
+    builder: Builder,
+    node: Node,
+    *,
+    nonlinear: Sequence[str],
+    linear: Sequence[str],
+    known: Sequence[str] = (),
+    axes: Mapping[str, int],
+) -> GridProgram | None:
+    """Entry points that return sums of products.
+
+    Parameters
+    ----------
+    builder, node, nonlinear, linear, known
+        As for `surffit.trace.emit.compile_program`.
+    axes : mapping of str to int
+        For each coordinate, the axis it runs along: 0 (shape (ny, 1)) or 1 (shape (nx,)).
+
+    Returns
+    -------
+    GridProgram or None
+        None if a first derivative has no sum of at most 4 products, or the value none of at most 32.
+    """
+    if set(axes) != set(builder.coordinates) or any(a not in (0, 1) for a in axes.values()):
+        return None
+    program = GridProgram(builder, node, tuple(nonlinear), tuple(linear), tuple(known), dict(axes))
+    return program if program.found else None
+
+
+class GridProgram:
+    """Like `Program`, with each array given as a list of terms ``(gy, gx)``: gy (ny,) and gx (nx,), float64.
+
+    An empty list stands for a sum that is zero by structure inside `second`; None stands for it elsewhere.  Coordinates
+    are 1-D arrays.  `second` exists where `has_second` is true.
+    """
+
+    def __init__(
+        self,
+        builder: Builder,
+        node: Node,
+        nonlinear: tuple[str, ...],
+        linear: tuple[str, ...],
+        known: tuple[str, ...],
+        axes: dict[str, int],
+    ) -> None:
+        self.nonlinear, self.linear, self.known = nonlinear, linear, known
+        self.parameters = nonlinear + linear
+        self.coordinates = tuple(builder.coordinates)
+        self._builder = builder
+        self._axes = axes
+        root = builder.lift(node)
+        check_names(builder, root, (*self.parameters, *known))
+        with builder.lock:
+            self._splitter = _Splitter(builder, axes)
+            f0, phi = linear_parts(builder, root, linear)
+            first = [derive(builder, root, n) for n in self.parameters]
+            self._full = [self._splitter.of(root), *(self._splitter.short(i) for i in first)]
+            self._columns = [self._splitter.of(f0), *(self._splitter.short(i) for i in phi)]
+            self.found = all(t is not None for t in (*self._full, *self._columns))
+            self._root = root
+            self._second: list[tuple[int, int, Terms | None]] | None = None
+        self._empty = [i is None for i in (root, *first)], [i is None for i in (f0, *phi)]
+
+    @property
+    def has_second(self) -> bool:
+        """Whether all second derivatives are short sums of products too."""
+        return all(t is not None for _, _, t in self._second_terms())
+
+    def _second_terms(self) -> list[tuple[int, int, Terms | None]]:
+        with self._builder.lock:
+            if self._second is None:
+                parts = second_parts(self._builder, self._root, self.parameters)
+                self._second = [(j, k, self._splitter.short(i)) for j, k, i in parts]
+        return self._second
+
+    def columns(self, alpha: Any, known: Any, coords: Any) -> tuple[Any, list[Any]]:
+        """``(f0, [phi_j])`` as terms."""
+        return self._ready("columns")(alpha, known, coords)
+
+    def full(self, alpha: Any, c: Any, known: Any, coords: Any) -> tuple[Any, list[Any]]:
+        """``(F, [J_j])`` as terms, non-linear parameters first."""
+        return self._ready("full")(alpha, c, known, coords)
+
+    def second(self, alpha: Any, c: Any, known: Any, coords: Any) -> list[tuple[int, int, Any]]:
+        """``[(j, l, terms)]`` of the second derivatives, l <= j."""
+        return self._ready("second")(alpha, c, known, coords)
+
+    def _ready(self, entry: str) -> Callable[..., Any]:
+        with self._builder.lock:
+            compiled = self.__dict__.get(entry)
+            if compiled is None:
+                compiled = self.__dict__[entry] = self._compile(entry)
+        return compiled
+
+    def _compile(self, entry: str) -> Callable[..., Any]:
+        outputs: list[int] = []
+        if entry == "second":
+            listed = self._second_terms()
+            if not self.has_second:
+                msg = "a second derivative has no short sum of products on this grid; use the dense program"
+                raise TraceError(msg)
+            pattern = "[" + ", ".join(f"({j}, {k}, {self._terms(t, outputs)})" for j, k, t in listed) + "]"
+        else:
+            terms, empty = (self._full, self._empty[0]) if entry == "full" else (self._columns, self._empty[1])
+            texts = ["None" if e else self._terms(t, outputs) for t, e in zip(terms, empty, strict=True)]
+            pattern = f"({texts[0]}, [{', '.join(texts[1:])}])"
+        names = (self.nonlinear, self.linear, self.known)
+        sizes = self._size_lines()
+        extra = {"spread": _spread, "size": np.size}
+        return compile_entry(
+            self._builder, outputs, pattern, names, self.coordinates, with_c=entry != "columns", prepare=sizes, extra=extra
+        )
+
+    def _size_lines(self) -> list[str]:
+        lines = []
+        for axis in (0, 1):
+            along = [k for k, name in enumerate(self.coordinates) if self._axes[name] == axis]
+            lines.append(f"n{axis} = size(x{along[0]})" if along else f"n{axis} = 1")
+        return lines
+
+    @staticmethod
+    def _terms(terms: Terms | None, outputs: list[int]) -> str:
+        assert terms is not None
+        texts = []
+        for gy, gx in terms:
+            outputs += [gy, gx]
+            k = len(outputs) - 2
+            texts.append(f"(spread({{{k}}}, n0), spread({{{k + 1}}}, n1))")
+        return "[" + ", ".join(texts) + "]"
+
+
+def _spread(values: Any, size: int) -> np.ndarray:
+    """A factor as a full vector."""
+    if type(values) is np.ndarray and values.shape == (size,) and values.dtype == np.float64:
+        return values
+    return np.full(size, values, dtype=np.float64)
+
+
+class _Splitter:
+    """Sums of products of nodes, remembered per node."""
+
+    def __init__(self, builder: Builder, axes: Mapping[str, int]) -> None:
+        self.builder = builder
+        self.algebra = Algebra(builder)
+        self.one = builder.constant_index(1.0)
+        self._axis_of = {builder.coordinates[name]: axis for name, axis in axes.items()}
+        self._below: dict[int, int] = {}
+        self._known: dict[int, Terms | None] = {}
+        self._signs: dict[int, int] = {}
+
+    def of(self, root: int | None) -> Terms | None:
+        """Terms of a node, or None if it has no short form."""
+        if root is None:
+            return []
+        for i in self.builder.below([root]):
+            if i not in self._known:
+                self._known[i] = self._split(i)
+        return self._known[root]
+
+    def short(self, root: int | None) -> Terms | None:
+        """Terms of a node if they are few."""
+        terms = self.of(root)
+        return terms if terms is not None and len(terms) <= HIGHEST_RANK else None
+
+    def axes_below(self, root: int) -> int:
+        """Bit 0: depends on axis 0; bit 1: on axis 1; bit 2: on an array whose axis is not known."""
+        if root not in self._below:
+            for i in self.builder.below([root]):
+                if i not in self._below:
+                    op = self.builder.ops[i]
+                    bits = 1 << self._axis_of[i] if op == "coordinate" else 4 if op == "array" else 0
+                    for a in self.builder.args[i]:
+                        bits |= self._below[a]
+                    self._below[i] = bits
+        return self._below[root]
+
+    def _split(self, i: int) -> Terms | None:
+        builder = self.builder
+        bits = self.axes_below(i)
+        if bits & 4 or builder.flags[i] & COMPLEX:
+            return None
+        if bits == 1:
+            return [(i, self.one)]
+        if bits in (0, 2):
+            return [(self.one, i)]
+        op, args = builder.ops[i], builder.args[i]
+        rule = OPS[op].rule
+        if rule in ("exp", "exp2", "exp10"):
+            return self._split_exponential(op, args[0])
+        if rule == "select":
+            return self._split_select(args)
+        parts = [self._known.get(a) for a in args]
+        if any(p is None for p in parts) or any(builder.flags[a] & BOOL for a in args):
+            return None
+        a = parts[0]
+        assert a is not None
+        if rule == "neg":
+            return self._times((self.one, builder.constant_index(-1.0)), a)
+        if rule in ("square", "pow") and len(a) == 1:
+            return self._split_power(op, args, a[0])
+        if rule in ("sqrt", "abs", "fabs", "reciprocal", "sign") and len(a) == 1:
+            gy, gx = a[0]
+            # The square root of a product splits only when no factor is negative.
+            if rule == "sqrt" and not (self._sign(gy) == 1 and self._sign(gx) == 1):
+                return None
+            return [(builder.apply(op, (gy,)), builder.apply(op, (gx,)))]
+        if len(parts) != 2:
+            return None
+        b = parts[1]
+        assert b is not None
+        if rule == "add":
+            return self._merged(a + b)
+        if rule == "sub":
+            minus = self._times((self.one, builder.constant_index(-1.0)), b)
+            return None if minus is None else self._merged(a + minus)
+        if rule == "mul":
+            if len(a) == 1:
+                return self._times(a[0], b)
+            return self._times(b[0], a) if len(b) == 1 else None
+        if rule == "div" and len(b) == 1:
+            gy, gx = b[0]
+            return [(self._over(ty, gy), self._over(tx, gx)) for ty, tx in a]
+        return None
+
+    def _over(self, a: int, b: int) -> int:
+        found = a if b == self.one else self.algebra.div(a, b)
+        assert found is not None
+        return found
+
+    def _times(self, term: Term, terms: Terms) -> Terms:
+        out = []
+        for gy, gx in terms:
+            y, x = self.algebra.mul(term[0], gy), self.algebra.mul(term[1], gx)
+            assert y is not None
+            assert x is not None
+            out.append((y, x))
+        return out
+
+    def _split_power(self, op: str, args: tuple[int, ...], term: Term) -> Terms | None:
+        gy, gx = term
+        if op == "square":
+            return [(self.builder.apply(op, (gy,)), self.builder.apply(op, (gx,)))]
+        n = self.algebra.value(args[1])
+        if not isinstance(n, float) or not (n.is_integer() or (self._sign(gy) == 1 and self._sign(gx) == 1)):
+            return None
+        return [(self.builder.apply(op, (gy, args[1])), self.builder.apply(op, (gx, args[1])))]
+
+    def _split_exponential(self, op: str, exponent: int) -> Terms | None:
+        terms = self._known.get(exponent)
+        if terms is None:
+            return None
+        algebra = self.algebra
+        sums: list[int | None] = [None, None]
+        for gy, gx in terms:
+            depends = (1 if self.axes_below(gy) else 0) | (2 if self.axes_below(gx) else 0)
+            if depends == 3 or self._sign(gy) * self._sign(gx) != -1:
+                return None
+            side = 0 if depends == 1 else 1
+            sums[side] = algebra.add(sums[side], algebra.mul(gy, gx))
+        factors = [self.one if s is None else self.builder.apply(op, (s,)) for s in sums]
+        return [(factors[0], factors[1])]
+
+    def _split_select(self, args: tuple[int, ...]) -> Terms | None:
+        test, a, b = args
+        bits = self.axes_below(test)
+        yes, no = self._known.get(a), self._known.get(b)
+        if bits not in (0, 1, 2) or yes is None or no is None:
+            return None
+        side = 0 if bits == 1 else 1
+        zero = self.builder.constant_index(0.0)
+        out = []
+        for terms, taken in ((yes, True), (no, False)):
+            for term in terms:
+                factors = list(term)
+                branches = (factors[side], zero) if taken else (zero, factors[side])
+                factors[side] = self.builder.apply("select", (test, *branches))
+                # The other factor may be infinite or nan where this branch is not taken: 0 * inf would spread.
+                if self.axes_below(factors[1 - side]) and not self._tame(factors[1 - side]):
+                    return None
+                out.append((factors[0], factors[1]))
+        return self._merged(out)
+
+    def _tame(self, i: int) -> bool:
+        """Finite for finite coordinates by structure: sums, products and bounded functions of them."""
+        safe = {"add", "sub", "mul", "neg", "square", "sin", "cos", "tanh", "arctan", "expit", "abs", "erf", "erfc"}
+        ops = self.builder.ops
+        return all(ops[j] in safe or ops[j] in ("constant", "coordinate", "parameter") for j in self.builder.below([i]))
+
+    def _merged(self, terms: Terms) -> Terms | None:
+        """Terms with an equal factor become one: ``g*a + g*b = g*(a + b)``."""
+        algebra = self.algebra
+        out: list[Term | None] = []
+        for gy, gx in terms:
+            for k, known in enumerate(out):
+                assert known is not None
+                if known[1] == gx:
+                    merged = algebra.add(known[0], gy)
+                    out[k] = None if merged is None else (merged, gx)
+                    break
+                if known[0] == gy:
+                    merged = algebra.add(known[1], gx)
+                    out[k] = None if merged is None else (gy, merged)
+                    break
+            else:
+                out.append((gy, gx))
+            out = [t for t in out if t is not None]
+        kept = [t for t in out if t is not None]
+        kept = self._gathered(kept)
+        return kept if len(kept) <= LONGEST_SUM else None
+
+    def _gathered(self, terms: Terms) -> Terms:
+        """Terms in x alone share a number as y factor, and the other way round: ``3 x + 5 x^2`` is one term."""
+        algebra = self.algebra
+        alone: dict[int, int | None] = {}
+        out: Terms = []
+        for gy, gx in terms:
+            by, bx = self.axes_below(gy), self.axes_below(gx)
+            if by and bx:
+                out.append((gy, gx))
+            else:
+                side = 0 if by else 1
+                product = algebra.mul(gy, gx)
+                alone[side] = algebra.add(alone.get(side), product) if side in alone else product
+        if alone.get(1) is not None:
+            out.append((self.one, alone[1]))  # type: ignore[arg-type]
+        if alone.get(0) is not None:
+            out.append((alone[0], self.one))  # type: ignore[arg-type]
+        return out
+
+    # -- signs by structure ------------------------------------------------------------------------------------------
+    def _sign(self, root: int) -> int:
+        """+1 never negative, -1 never positive, 0 not known."""
+        if root not in self._signs:
+            for i in self.builder.below([root]):
+                if i not in self._signs:
+                    self._signs[i] = self._sign_of(i)
+        return self._signs[root]
+
+    def _sign_of(self, i: int) -> int:
+        builder, signs = self.builder, self._signs
+        op, args = builder.ops[i], builder.args[i]
+        if op == "constant":
+            value = builder.payload[i]
+            return 0 if isinstance(value, complex) or value != value else 1 if value >= 0 else -1
+        if op not in OPS or builder.flags[i] & COMPLEX:
+            return 0
+        rule = OPS[op].rule
+        if rule in _NEVER_NEGATIVE:
+            return 1
+        if rule == "neg":
+            return -signs[args[0]]
+        if rule in ("mul", "div"):
+            return 1 if rule == "mul" and args[0] == args[1] else signs[args[0]] * signs[args[1]]
+        if rule in ("add", "sub"):
+            second = signs[args[1]] if rule == "add" else -signs[args[1]]
+            return signs[args[0]] if signs[args[0]] == second else 0
+        if rule in ("max", "maximum"):
+            return 1 if 1 in (signs[args[0]], signs[args[1]]) else min(signs[args[0]], signs[args[1]])
+        if rule == "pow":
+            n = self.algebra.value(args[1])
+            return 1 if signs[args[0]] == 1 or (isinstance(n, float) and n % 2 == 0) else 0
+        return 0
+
+
+_NEVER_NEGATIVE = frozenset({"square", "abs", "fabs", "exp", "exp2", "exp10", "sqrt", "expit", "hypot", "erfc", "cosh"})
