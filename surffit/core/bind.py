@@ -18,10 +18,13 @@ from ..solve.gram import BlockMoments, GridMoments, Moments, row_blocks
 from ..solve.minimum import LONG_ROWS
 from ..solve.problem import Problem
 from ..trace import numeric
+from ..trace.graph import Builder
+from ..trace.graph import evaluate as walk_graph
 from ..trace.grid import grid_program
 from .data import FitData, shape_mismatch
 from .kernels import GraphKernel, GridProgramKernel, NumericKernel
-from .structure import Structure, constraint_nodes, evaluate, same, signature, trace_model
+from .parameters import copy_parameters
+from .structure import Constraints, Structure, asked_for, evaluate, same, signature, trace_model
 
 # a start on or outside a bound is moved inside by this share of the smaller of width and scale
 INSIDE = 1e-3
@@ -60,7 +63,6 @@ class Bound:
     structure: Structure | None
     derivatives: str
     notes: list[str] = field(default_factory=list)
-    resolve: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
 
 
 def free_names(params: lmfit.Parameters) -> tuple[str, ...]:
@@ -193,7 +195,7 @@ def _agrees(
         free = tuple(name for name in params if name not in structure.constraints)
         for name in structure.constraints:
             constraint = structure.constraint_program(name, (), free)
-            values[name] = float(constraint.value([], [], [values[n] for n in free], ()))
+            values[name] = float(constraint.value([], [], [values[n] for n in free], (0.0,) * len(constraint.coordinates)))
         try:
             theirs = evaluate(model, values, data.coords)
         except Exception:  # noqa: BLE001 - whatever the function raises at a probe, the graph isn't confirmed there
@@ -378,7 +380,7 @@ def _bind_numeric(
     model: lmfit.Model, params: lmfit.Parameters, data: FitData, varying: tuple[str, ...], stated: tuple[str, ...] | None,
     probe: dict[str, float], rng: Any, complex_step: bool,
 ) -> Bound:  # fmt: skip
-    resolve, complex_ok = _resolver(params, varying)
+    resolve, complex_ok = resolver(model, params)
     complex_ok = complex_ok and complex_step
     missing = [name for name in varying if not np.isfinite(_value(params[name]))]
     start0 = np.array([probe[name] for name in varying])
@@ -445,22 +447,19 @@ def _bind_numeric(
     for i, name in enumerate(names):
         if name in missing:
             start[i] = np.nan
-    return Bound(problem, None, names, nonlinear, linear, unused, start, None, differentiator.route, resolve=resolve)
+    return Bound(problem, None, names, nonlinear, linear, unused, start, None, differentiator.route)
 
 
-def _resolver(params: lmfit.Parameters, varying: Sequence[str]) -> tuple[Callable[[Mapping[str, Any]], dict[str, Any]], bool]:
-    """A function from free and known values to all values, constraints included; and whether it lets complex numbers through."""
+def resolver(model: lmfit.Model, params: lmfit.Parameters) -> tuple[Callable[[Mapping[str, Any]], dict[str, Any]], bool]:
+    """A function from free and known values to all values that the model asks for; and whether it lets complex numbers through."""
     tied = [name for name, par in params.items() if par.expr]
     if not tied:
-        return lambda values: dict(values), True
-    from ..trace.graph import Builder, evaluate as walk_graph  # noqa: I001 - beside its only use
-
+        return dict, True
     builder = Builder()
-    try:
-        nodes = constraint_nodes(params, builder)
-    except ExpressionError:
+    nodes = Constraints(params, builder).tied()
+    if any(name in asked_for(model) and name not in nodes for name in tied):
         # an expression only lmfit understands: let lmfit evaluate it, floats only
-        scratch = params.copy()
+        scratch = copy_parameters(params)
 
         def by_lmfit(values: Mapping[str, Any]) -> dict[str, Any]:
             for name, value in values.items():
@@ -470,7 +469,7 @@ def _resolver(params: lmfit.Parameters, varying: Sequence[str]) -> tuple[Callabl
             return {**values, **{name: scratch[name].value for name in tied}}
 
         return by_lmfit, False
-    graphs = {name: builder.graph(nodes[name]) for name in tied}
+    graphs = {name: builder.graph(node) for name, node in nodes.items()}
 
     def by_graph(values: Mapping[str, Any]) -> dict[str, Any]:
         out = dict(values)

@@ -43,11 +43,9 @@ class GraphKernel:
         value, J = self.program.full(alpha.tolist(), c.tolist(), self.known, self.coords)
         if self.select is not None:
             value, J = self._cut(value), [self._cut(column) for column in J]
-        if not all(column is None or np.isfinite(np.sum(column)) for column in J):
-            J = self._patch(alpha, c, value, J)
         return value, J
 
-    def _patch(self, alpha: np.ndarray, c: np.ndarray, value: Any, J: Sequence[Any | None]) -> list[Any | None]:
+    def patch(self, alpha: np.ndarray, c: np.ndarray, value: Any, J: Sequence[Any | None]) -> list[Any | None]:
         """Derivatives that aren't finite where the value is (0/0 at a removable point), numerically."""
         p = np.concatenate([alpha, c])
         m = len(alpha)
@@ -108,12 +106,18 @@ class NumericKernel:
     def full(self, alpha: np.ndarray, c: np.ndarray) -> tuple[Any, Sequence[Any | None]]:
         p = np.concatenate([alpha, c])
         value = self.func(p)
-        J = self.differentiator.jacobian(self.func, p)
-        if not np.isfinite(J.sum()) and np.isfinite(value.sum()):
-            for j in np.flatnonzero(~np.isfinite(J.sum(axis=1))):
-                J[j], count = numeric.patch_entries(self.func, p, int(j), J[j], value)
+        return value, list(self.differentiator.jacobian(self.func, p))
+
+    def patch(self, alpha: np.ndarray, c: np.ndarray, value: Any, J: Sequence[Any | None]) -> list[Any | None]:
+        """As for graphs: entries that aren't finite where the value is."""
+        p = np.concatenate([alpha, c])
+        out: list[Any | None] = []
+        for j, column in enumerate(J):
+            if column is not None and not np.isfinite(column).all():
+                column, count = numeric.patch_entries(self.func, p, j, np.array(column), value)
                 self.patched += int(count)
-        return value, list(J)
+            out.append(column)
+        return out
 
     def second(self, alpha: np.ndarray, c: np.ndarray) -> None:
         return None

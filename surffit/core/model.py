@@ -442,7 +442,7 @@ class LmfitModel(SurfaceModel):
         mine = dict(wrapped.__dict__)
         mine["param_hints"] = {name: dict(hint) for name, hint in wrapped.param_hints.items()}
         for name in ("_param_names", "independent_vars", "_param_root_names", "_func_allargs"):
-            mine[name] = list(mine[name])
+            mine[name] = None if mine[name] is None else list(mine[name])
         self.__dict__.update(mine)
         self.wrapped = wrapped
         if self.nan_policy not in NAN_POLICIES:

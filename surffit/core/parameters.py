@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 import lmfit
-import numpy as np
 from lmfit.parameter import Parameter, Parameters
 
 from ..exceptions import ParameterError
@@ -50,7 +50,7 @@ def check_parameters(params: Parameters) -> None:
         if low == high:
             msg = f"parameter {name} has min == max = {low!r}; fix it with vary=False instead"
             raise ParameterError(msg, name=name, min=low, max=high)
-        if not par.expr and np.isnan(par._val):
+        if not par._expr and math.isnan(par._val):
             msg = f"the start of parameter {name} is nan; give it a number"
             raise ParameterError(msg, name=name)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..exceptions import DataError, ExpressionError, ParameterError, TraceError
 from ..trace import numeric
+from .bind import resolver
 from .containers import is_array_like, open_container
 from .structure import Structure, evaluate, same, trace_model
 
@@ -93,10 +94,8 @@ def _structure(result: SurfaceResult, model: Any, coords: Mapping[str, Any]) -> 
 
 
 def _numerically(result: SurfaceResult, model: Any, coords: Mapping[str, Any], names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    from .bind import _resolver
-
     params = result.params
-    resolve, complex_ok = _resolver(params, names)
+    resolve, complex_ok = resolver(model, params)
     base = {name: par.value for name, par in params.items()}
 
     def whole(p: np.ndarray) -> np.ndarray:

@@ -206,11 +206,13 @@ class SurfaceResult(ModelResult):
             return None
         structure = outcome.bound.structure
         params = self.params
-        if structure is not None:
+        if structure is not None and name in structure.constraints:
             known = tuple(n for n in params if n not in self._names and n not in structure.constraints)
             program = structure.constraint_program(name, self._names, known)
             with np.errstate(all="ignore"):
-                _, columns = program.full([params[n].value for n in self._names], [], [params[n].value for n in known], ())
+                _, columns = program.full(
+                    [params[n].value for n in self._names], [], [params[n].value for n in known], (0.0,) * len(program.coordinates)
+                )
             g = np.array([0.0 if c is None else float(np.real(c)) for c in columns])
         else:
             g = self._constraint_differences(name)
@@ -218,18 +220,18 @@ class SurfaceResult(ModelResult):
         return g
 
     def _constraint_differences(self, name: str) -> np.ndarray:
-        """The same by complex steps or differences, for models that can't be traced."""
-        outcome = self._outcome
-        assert outcome is not None and outcome.bound.resolve is not None
-        resolve = outcome.bound.resolve
-        base = {n: par.value for n, par in self.params.items()}
+        """The same by central differences of lmfit's evaluation, for expressions that only lmfit understands."""
+        scratch = copy_parameters(self.params)
         g = np.zeros(len(self._names))
         for j, free in enumerate(self._names):
-            value = base[free]
-            error = self.params[free].stderr or 0.0
+            value, error = self.params[free].value, self.params[free].stderr or 0.0
             h = 1e-4 * error if np.isfinite(error) and error > 0 else 1e-6 * (abs(value) or 1.0)
-            high, low = resolve({**base, free: value + h})[name], resolve({**base, free: value - h})[name]
-            g[j] = (float(high) - float(low)) / (2 * h)
+            sides = []
+            for moved in (value + h, value - h):
+                scratch[free].value = moved
+                sides.append(float(scratch[name].value))
+            scratch[free].value = value
+            g[j] = (sides[0] - sides[1]) / (2 * h)
         return g
 
     # ---- computed when asked for -----------------------------------------------------------------------------------------
@@ -508,11 +510,11 @@ class SurfaceResult(ModelResult):
 
         return augment(self)
 
-    def plot(self, *lmfits: Any, ax: Any = None, fig: Any = None, **kws: Any) -> Any:
+    def plot(self, *args: Any, **kws: Any) -> Any:
         """Data, model and residual; see `surffit.plot.plot`."""
         from .. import plot
 
-        return plot.plot(self, *lmfits, ax=ax, fig=fig, **kws)
+        return plot.plot(self, *args, **kws)
 
     def plot_surface(self, ax: Any = None, **kws: Any) -> Any:
         """The fitted surface with the data; see `surffit.plot.plot_surface`."""
@@ -520,11 +522,11 @@ class SurfaceResult(ModelResult):
 
         return plot.plot_surface(self, ax=ax, **kws)
 
-    def plot_residuals(self, *lmfits: Any, ax: Any = None, **kws: Any) -> Any:
+    def plot_residuals(self, *args: Any, **kws: Any) -> Any:
         """The residuals; see `surffit.plot.plot_residuals`."""
         from .. import plot
 
-        return plot.plot_residuals(self, *lmfits, ax=ax, **kws)
+        return plot.plot_residuals(self, *args, **kws)
 
     def plot_fit(self, *args: Any, **kws: Any) -> Any:
         """lmfit's plot of a 1-D fit."""

@@ -6,6 +6,7 @@ and an evaluated one can't differ in their bookkeeping.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,19 @@ class Argument:
 
     def __init__(self, value: Any) -> None:
         self.value = value
+
+
+class Resolved:
+    """The same for a parameter that becomes a node when a function asks for it: nobody may need it."""
+
+    __slots__ = ("_name", "_resolve")
+
+    def __init__(self, name: str, resolve: Callable[[str], Node]) -> None:
+        self._name, self._resolve = name, resolve
+
+    @property
+    def value(self) -> Node:
+        return self._resolve(self._name)
 
 
 class Arguments(dict):
@@ -149,46 +163,73 @@ class Structure:
         return self._gradients[key]
 
 
-def constraint_nodes(params: Mapping[str, Any], builder: Builder) -> dict[str, Node]:
+class Constraints:
     """
-    Every parameter as a node: a symbol, or what its expression makes of the others, clipped to its bounds as in lmfit.
+    Parameters as nodes: symbols, or what their expressions make of the others, clipped to their bounds as in lmfit.
 
-    Raises
-    ------
-    ExpressionError
-        If an expression is outside the whitelist or refers to itself.
+    Parameters
+    ----------
+    params : mapping
+        lmfit Parameters.
+    builder : Builder
     """
-    nodes: dict[str, Node] = {}
-    pending: list[str] = []
 
-    def resolve(name: str) -> Node:
-        if name in nodes:
-            return nodes[name]
-        if name not in params:
+    def __init__(self, params: Mapping[str, Any], builder: Builder) -> None:
+        self.params = params
+        self.builder = builder
+        self.nodes: dict[str, Node] = {}
+        self._pending: list[str] = []
+
+    def resolve(self, name: str) -> Node:
+        """
+        The node of one parameter.
+
+        Raises
+        ------
+        ExpressionError
+            If an expression is outside the whitelist or refers to itself.
+        """
+        if name in self.nodes:
+            return self.nodes[name]
+        if name not in self.params:
             msg = f"{name!r} in a constraint is neither a parameter nor a known function"
             raise ExpressionError(msg, name=name)
-        par = params[name]
+        par = self.params[name]
         if not par.expr:
-            nodes[name] = builder.parameter(name)
-            return nodes[name]
-        if name in pending:
-            circle = " -> ".join([*pending[pending.index(name) :], name])
-            msg = f"constraints form a circle: {circle}; break it by giving one of them a value"
-            raise ExpressionError(msg, circle=circle)
-        pending.append(name)
-        node = expression.parse(par.expr, resolve, builder)
-        # lmfit clips the value of an expression to the parameter's bounds
-        if np.isfinite(par.min):
-            node = np.maximum(node, float(par.min))
-        if np.isfinite(par.max):
-            node = np.minimum(node, float(par.max))
-        pending.pop()
-        nodes[name] = node
+            node = self.builder.parameter(name)
+        else:
+            if name in self._pending:
+                circle = " -> ".join([*self._pending[self._pending.index(name) :], name])
+                msg = f"constraints form a circle: {circle}; break it by giving one of them a value"
+                raise ExpressionError(msg, circle=circle)
+            self._pending.append(name)
+            try:
+                node = expression.parse(par.expr, self.resolve, self.builder)
+            finally:
+                self._pending.pop()
+            # lmfit clips the value of an expression to the parameter's bounds
+            if math.isfinite(par.min):
+                node = np.maximum(node, float(par.min))
+            if math.isfinite(par.max):
+                node = np.minimum(node, float(par.max))
+        self.nodes[name] = node
         return node
 
-    for name in params:
-        resolve(name)
-    return nodes
+    def tied(self) -> dict[str, Node]:
+        """Every constrained parameter whose expression can become a node."""
+        out = {}
+        for name, par in self.params.items():
+            if par.expr:
+                try:
+                    out[name] = self.resolve(name)
+                except ExpressionError:
+                    continue  # only lmfit can evaluate it; harmless as long as the model does not ask for it
+        return out
+
+
+def asked_for(model: lmfit.Model) -> set[str]:
+    """Full names of the parameters that the model's functions take."""
+    return {leaf.prefix + name for leaf in leaves(model) for name in leaf._param_root_names or ()}
 
 
 def trace_model(model: lmfit.Model, params: Mapping[str, Any], coords: Mapping[str, Any], arrays: tuple[str, ...], concrete: bool) -> Structure:
@@ -205,18 +246,17 @@ def trace_model(model: lmfit.Model, params: Mapping[str, Any], coords: Mapping[s
             msg = f"{type(leaf).__name__} evaluates itself"
             raise TraceError(msg)
     builder = Builder()
-    nodes = constraint_nodes(params, builder)
+    constraints = Constraints(params, builder)
     given = dict(coords)
     for name in arrays:
         given[name] = np.array(coords[name]) if concrete else builder.coordinate(name)
-    arguments = Arguments((name, Argument(node)) for name, node in nodes.items())
+    arguments = Arguments((name, Resolved(name, constraints.resolve)) for name in params)
     out = call(model, arguments, given, lambda func, kwargs: trace_call(builder, func, kwargs))
     if not isinstance(out, Node):
         array = np.asarray(out)
         out = builder.constant(array.item()) if array.ndim == 0 else builder.array(array)
-    constraints = {name: nodes[name] for name in params if params[name].expr}
     kept = tuple(value for name, value in coords.items() if concrete or name not in arrays)
-    return Structure(builder, out, constraints, () if concrete else arrays, concrete, kept)
+    return Structure(builder, out, constraints.tied(), () if concrete else arrays, concrete, kept)
 
 
 def evaluate(model: lmfit.Model, values: Mapping[str, Any], coords: Mapping[str, Any]) -> Any:

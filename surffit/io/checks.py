@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["KEYS", "MODEL_KEYS", "PARAM_KEYS", "SCHEMA", "STATS", "check_expression", "check_name", "is_plain"]
+__all__ = ["KEYS", "LISTS", "MODEL_KEYS", "PARAM_KEYS", "SCHEMA", "STATS", "TEXTS", "check_expression", "check_name", "is_plain"]
 
 SCHEMA = "surffit.result/1"
 KEYS = {"schema", "surffit", "model", "params", "chisqr", "redchi", "covar", "covar_source", "stats"}
@@ -22,6 +22,8 @@ STATS = (
     "method", "ndata", "nvarys", "nfree", "nfev", "aic", "bic", "rsquared", "success", "message", "errorbars", "aborted",
     "scale_covar", "reason", "solver_status",
 )  # fmt: skip
+LISTS = ("status", "linear", "at_bound")
+TEXTS = ("explain", "data_sha256")
 
 
 def check_name(name: Any, error: type[DocumentError]) -> None:

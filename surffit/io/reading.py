@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from surffit.exceptions import DocumentError, UnsafeFileError
-from surffit.io.checks import KEYS, MODEL_KEYS, PARAM_KEYS, STATS, check_expression, check_name, is_plain
+from surffit.io.checks import KEYS, LISTS, MODEL_KEYS, PARAM_KEYS, STATS, TEXTS, check_expression, check_name, is_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _real(value: Any, where: str) -> float:
 
 def _text(value: Any, where: str) -> str:
     """A short text of a document."""
-    if not isinstance(value, str) or len(value) > 10_000:
+    if not isinstance(value, str) or len(value) > 100_000:
         msg = f"{where} is {str(value)[:60]!r}, where a short text belongs"
         raise UnsafeFileError(msg)
     return value
@@ -96,18 +96,37 @@ def _read_params(content: Any) -> Any:
             msg = f"parameter {name} has vary = {str(entry['vary'])[:40]!r}, where true or false belongs"
             raise UnsafeFileError(msg)
         low, high = (_real(entry[side], f"{side} of {name}") for side in ("min", "max"))
-        if not low <= high:
-            msg = f"parameter {name} has min {low} above max {high}"
-            raise UnsafeFileError(msg)
         value = _real(entry["value"], f"value of {name}")
+        # lmfit would swap or clip without a word
+        if not low < high or value < low or value > high:
+            msg = f"parameter {name} has the value {value} with min {low} and max {high}; surffit never writes that"
+            raise UnsafeFileError(msg)
         params.add(lmfit.Parameter(name, value=value, vary=entry["vary"], min=low, max=high))
-    for name, entry in content.items():
-        if entry["expr"] is not None:
-            params[name].set(expr=_floats(check_expression(name, entry["expr"], params, UnsafeFileError)))
+    _read_constraints({name: entry["expr"] for name, entry in content.items() if entry["expr"] is not None}, params)
     for name, entry in content.items():
         params[name].init_value = _real(entry["init_value"], f"init_value of {name}")
         params[name].stderr = _real(entry["stderr"], f"stderr of {name}")
     return params
+
+
+def _read_constraints(content: Mapping[str, Any], params: Any) -> None:
+    """Constraints into the Parameters (in place), if they are on the whitelist and don't refer to each other in a circle."""
+    from surffit.trace.expression import names
+
+    needs = {name: set(names(check_expression(name, text, params, UnsafeFileError))) & set(content) for name, text in content.items()}
+    while needs:
+        ready = [name for name, others in needs.items() if not others & set(needs)]
+        if not ready:
+            msg = f"the constraints of {', '.join(needs)} refer to each other in a circle"
+            raise UnsafeFileError(msg, names=tuple(needs))
+        for name in ready:
+            del needs[name]
+            try:
+                params[name].set(expr=_floats(content[name]))
+                params[name].value  # noqa: B018 -- lmfit evaluates here
+            except (ArithmeticError, NotImplementedError, RuntimeError, TypeError, ValueError) as err:
+                msg = f"the constraint of {name}, {content[name]!r}, can't be evaluated: {err}"
+                raise UnsafeFileError(msg, name=name, expr=content[name]) from err
 
 
 def _floats(text: str) -> str:
@@ -122,8 +141,8 @@ def _floats(text: str) -> str:
         return text
     tree = ast.parse(text.strip(), mode="eval")
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant):
-            node.value = float(node.value)  # the whitelist lets finite numbers through, nothing else
+        if isinstance(node, ast.Constant) and isinstance(node.value, int):
+            node.value = float(node.value)
     return ast.unparse(tree)
 
 
@@ -147,17 +166,17 @@ def _read_covar(content: Any, params: Any) -> tuple[Any, list[str]]:
 
 def _read_stats(content: Any) -> dict[str, Any]:
     """Statistics: numbers, words, switches, and lists of words."""
-    _exactly(content, {*STATS, "status", "linear", "at_bound", "data_sha256"}, "stats")
+    _exactly(content, {*STATS, *LISTS, *TEXTS}, "stats")
     stats: dict[str, Any] = {}
     for name, value in content.items():
-        if name in ("status", "linear", "at_bound"):
+        if name in LISTS:
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
                 msg = f"stats has {name} = {str(value)[:60]!r}, where a list of names belongs"
                 raise UnsafeFileError(msg)
-            stats[name] = list(value)
+            stats[name] = _read_status(value) if name == "status" else tuple(value)
         elif value is None or isinstance(value, bool):
             stats[name] = value
-        elif name in ("method", "message", "reason", "data_sha256"):
+        elif name in ("method", "message", "reason", *TEXTS):
             stats[name] = _text(value, name)
         else:
             real = _real(value, name)
@@ -165,12 +184,25 @@ def _read_stats(content: Any) -> dict[str, Any]:
     return stats
 
 
+def _read_status(names: list[str]) -> Any:
+    """Named flags as the one flag type."""
+    from surffit.solve.status import Status
+
+    status = Status(0)
+    for name in names:
+        if name not in Status.__members__:
+            msg = f"stats has the unknown status {name[:60]!r}"
+            raise UnsafeFileError(msg)
+        status |= Status[name]
+    return status
+
+
 def _read_model(content: Any) -> Any:
     """The model of a document: from its graph, by its name through the registry, or None."""
     if content is None:
         return None
     kind = content.get("kind") if isinstance(content, Mapping) else None
-    if kind not in MODEL_KEYS:
+    if not isinstance(kind, str) or kind not in MODEL_KEYS:
         msg = f"the document's model is of the kind {str(kind)[:40]!r}; surffit writes 'graph', 'registered' or null"
         raise UnsafeFileError(msg)
     _exactly(content, MODEL_KEYS[kind], "the model")
@@ -183,7 +215,8 @@ def _read_model(content: Any) -> Any:
             raise UnsafeFileError(msg)
         return get_model(name, **content["options"])
     from surffit.core.model import SurfaceModel
-    from surffit.trace.graph import GraphFunction, from_document
+    from surffit.trace.document import from_document
+    from surffit.trace.function import GraphFunction
 
     variables = content["independent_vars"]
     if not isinstance(variables, list):
@@ -192,7 +225,11 @@ def _read_model(content: Any) -> Any:
     for variable in variables:
         check_name(variable, UnsafeFileError)
     graph = from_document(content["graph"])
-    return SurfaceModel(GraphFunction(graph, name=name, independent_vars=variables), independent_vars=variables, name=name)
+    unknown = [coordinate for coordinate in graph.coordinates if coordinate not in variables]
+    if unknown or len(set(variables)) != len(variables):
+        msg = f"the model's independent_vars {variables} are not those of its graph, {', '.join(graph.coordinates)}"
+        raise UnsafeFileError(msg)
+    return SurfaceModel(GraphFunction(graph, independent_vars=variables), independent_vars=variables, name=name)
 
 
 def _given_model(model: Any, params: Any) -> Any:

@@ -49,7 +49,7 @@ def document(result: Any) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "surffit": __version__,
-        "model": _model_document(result.model),
+        "model": _model_document(result),
         "params": {
             name: {
                 "value": number(par.value),
@@ -70,30 +70,54 @@ def document(result: Any) -> dict[str, Any]:
     }
 
 
-def _model_document(model: Any) -> dict[str, Any] | None:
+def _model_document(result: Any) -> dict[str, Any] | None:
     """The model as its graph, by its registered name, or None."""
     from surffit.registry import registered_as
-    from surffit.trace.graph import to_document
+    from surffit.trace.document import to_document
 
-    graph = getattr(model, "graph", None)
-    if graph is not None and graph.portable:
-        variables = [name for name in model.independent_vars if name in graph.coordinates or name not in _static(model)]
-        return {"kind": "graph", "name": str(model.name)[:500], "independent_vars": variables, "graph": to_document(graph)}
-    known = registered_as(model)
+    graph, variables = _portable_graph(result)
+    if graph is not None:
+        # without lmfit's frame, which the rebuilt model puts around it again
+        name = str(result.model.name)[:500].removeprefix("Model(").removesuffix(")")
+        return {"kind": "graph", "name": name, "independent_vars": variables, "graph": to_document(graph)}
+    known = registered_as(result.model)
     if known is not None and is_plain(known[1]):
         return {"kind": "registered", "name": known[0], "options": dict(known[1])}
     return None
 
 
-def _static(model: Any) -> set[str]:
-    """Independent variables with a default: options, whose values are part of the graph."""
-    import inspect
+def _portable_graph(result: Any) -> tuple[Any, list[str]]:
+    """
+    The graph of the model's function as it was fitted, and its variables; (None, []) where there is none that can travel.
 
-    found: set[str] = set()
-    for part in getattr(model, "components", None) or [model]:
-        arguments = inspect.signature(part.func).parameters.values() if callable(getattr(part, "func", None)) else ()
-        found |= {a.name for a in arguments if a.default is not inspect.Parameter.empty}
-    return found
+    Constraints stay out of it, since the parameters carry them; options of the function that are no arrays are part of it, with
+    the values they had in the fit.
+    """
+    observed = getattr(result, "observed", None)
+    if observed is None:  # a loaded fit, whose model came from a graph, or one of lmfit's own
+        graph = getattr(result.model, "graph", None)
+        return (graph, list(result.model.independent_vars)) if graph is not None and graph.portable else (None, [])
+    from surffit.core.structure import same, trace_model
+    from surffit.trace.function import GraphFunction
+
+    variables = [name for name in result.model.independent_vars if name in observed.names]
+    free = {name: _Free() for name in result.params}
+    try:
+        graph = trace_model(result.model, free, observed.coords, tuple(variables), concrete=False).graph
+    except Exception:  # noqa: BLE001 -- a user's function may raise anything when it is handed symbols; then it can't travel
+        return None, []
+    if not graph.portable:
+        return None, []
+    values = {name: result.params[name].value for name in graph.parameters}
+    walked = GraphFunction(graph, independent_vars=variables)(**{name: observed.coords[name] for name in variables}, **values)
+    # what would answer otherwise than the function did (it looks at more than its arguments) must not travel in its place
+    return (graph, variables) if same(walked, result.best_fit) else (None, [])
+
+
+class _Free:
+    """A parameter without a constraint, as tracing sees it."""
+
+    expr = None
 
 
 def _covar_document(result: Any) -> dict[str, Any] | None:
@@ -116,9 +140,11 @@ def _stats(result: Any) -> dict[str, Any]:
             stats[name] = int(value) if isinstance(value, int) else number(value)
     status = getattr(result, "status", None)
     stats["status"] = list(getattr(status, "names", ()))
-    conditioning = getattr(result, "conditioning", None)
-    stats["linear"] = list(getattr(conditioning, "linear", None) or ())
-    stats["at_bound"] = list(getattr(conditioning, "at_bound", None) or ())
+    # a loaded fit has no conditioning any more, but the two lists of names that its file had
+    found = getattr(result, "conditioning", None) or result
+    for name in ("linear", "at_bound"):
+        stats[name] = list(getattr(found, name, ()))
+    stats["explain"] = result.explain() if hasattr(result, "explain") else ""
     stats["data_sha256"] = _digest(result)
     return stats
 
@@ -127,7 +153,7 @@ def _digest(result: Any) -> str | None:
     """SHA-256 of the data and coordinates as little-endian doubles, in the order of the model's variables."""
     observed = getattr(result, "observed", None)
     if observed is None or observed.data is None:
-        return None
+        return getattr(result, "data_sha256", None)  # a loaded fit keeps what its file said
     import numpy as np
 
     digest = hashlib.sha256()

@@ -16,7 +16,7 @@ from .gram import GramEngine, IllConditioned, Moments
 from .linear import bounded, factor, refine, solve
 from .polish import Local, Polished, curvature, local, polish
 from .problem import Problem
-from .separable import DenseEngine, Engine, walk
+from .separable import DenseEngine, Engine, Inner, walk
 from .status import CONVERGED, Status
 
 KAPPA = 1e-2  # of a standard deviation: what may be left of the step at a minimum
@@ -98,7 +98,7 @@ def minimise(
     if first is None:
         return None
     start = np.concatenate([alpha, first.c])
-    found, status, name, iterations = _walk(problem, alpha, first.c, options, moments, callback)
+    found, status, name, iterations = _walk(problem, alpha, first, options, moments, callback)
     if found is None:
         return None
     solution = judge(problem, found, status, start, first.chi2, options, name, iterations)
@@ -123,7 +123,10 @@ def minimise(
         away = _downhill(problem, solution)
         if away is None:
             break
-        found, status, name, iterations = _walk(problem, away[: problem.m], away[problem.m :], options, moments, callback)
+        point = DenseEngine(problem).inner(away[: problem.m])
+        if point is None:
+            break
+        found, status, name, iterations = _walk(problem, point.alpha, point, options, moments, callback)
         if found is None:
             break
         next_ = judge(problem, found, status, start, first.chi2, options, name, solution.iterations + iterations)
@@ -176,13 +179,13 @@ def _linear(problem: Problem, options: Options, callback: Callback | None) -> So
 
 
 def _walk(
-    problem: Problem, alpha: np.ndarray, c: np.ndarray, options: Options, moments: Moments | None, callback: Callback | None
+    problem: Problem, alpha: np.ndarray, first: Inner, options: Options, moments: Moments | None, callback: Callback | None
 ) -> tuple[np.ndarray | None, Status, str, int]:
     """Walk on moments where the data are long, else on whole columns."""
     extra = Status(0)
     engine: Engine
     if moments is not None and problem.N >= LONG_ROWS:
-        engine, name = GramEngine(problem, moments, c.copy()), "gram"
+        engine, name = GramEngine(problem, moments, first.c.copy()), "gram"
         try:
             walked = walk(engine, alpha, max_nfev=options.max_nfev, sigma_known=options.sigma_known, callback=callback)
         except IllConditioned:
@@ -190,7 +193,7 @@ def _walk(
         if walked is not None:
             return np.concatenate([walked.alpha, walked.c]), walked.status, name, walked.iterations
     engine, name = DenseEngine(problem), "dense"
-    walked = walk(engine, alpha, max_nfev=options.max_nfev, sigma_known=options.sigma_known, callback=callback)
+    walked = walk(engine, alpha, max_nfev=options.max_nfev, first=first, sigma_known=options.sigma_known, callback=callback)
     if walked is None:
         return None, Status.NONFINITE_START, name, 0
     return np.concatenate([walked.alpha, walked.c]), walked.status | extra, name, walked.iterations
@@ -231,7 +234,7 @@ def judge(
         if options.polish and not status & Status.ABORTED:
             done = polish(problem, here, held, sigma, max(options.max_nfev, problem.nfev + 1))
         else:
-            done = Polished(here, float(np.sqrt(here.qtr @ here.qtr)) / sigma, None, none)
+            done = Polished(here, float(np.sqrt(here.qtr @ here.qtr)) / sigma, curvature(problem, here), none)
         if not done.bound_hit.any():
             break
         # a step wants to leave the box: put those parameters on their bound and look again
@@ -244,34 +247,33 @@ def judge(
         if trial is None or trial.chi2 > done.here.chi2 * (1 + 1e-6) + sigma**2 * 1e-3:
             break
     here = done.here
-    second = curvature(problem, here) if problem.m else (np.zeros((here.f.rank,) * 2), np.zeros((here.free.size,) * 2))
-    rate, B = done.rate, None
-    saddle = None
-    if second is not None:
-        K, B = second
-        saddle = _saddle_direction(problem, here, K, B)
-        if here.f.rank:
-            rate = float(np.linalg.eigvalsh(K)[-1])
-    no_effect = ~(np.einsum("ij,ij->i", here.J, here.J) > 0)
+    rate, B, saddle = None, None, None
+    if done.second is not None:
+        K, B = done.second
+        if problem.m:
+            values, vectors = np.linalg.eigh(K) if K.size else (np.zeros(1), None)
+            rate = float(values[-1])
+            saddle = _saddle_direction(problem, here, rate, vectors, B)
+        else:
+            rate = 0.0
+    no_effect = ~here.J.any(axis=1)
     return Solution(
         here, status, held, no_effect, done.kappa, rate, B, _sigma(problem, here.chi2, options), start, start_chi2,
         saddle=saddle, engine=name, iterations=iterations,
     )  # fmt: skip
 
 
-def _saddle_direction(problem: Problem, here: Local, K: np.ndarray, B: np.ndarray) -> np.ndarray | None:
+def _saddle_direction(problem: Problem, here: Local, rate: float, vectors: np.ndarray | None, B: np.ndarray) -> np.ndarray | None:
     """Direction (n,) in which chi-square curves down, or None at a minimum."""
     scaled = None
-    if K.size:
-        values, vectors = np.linalg.eigh(K)
-        if values[-1] >= 1.0 + 1e-6:
-            scaled = here.solve_left @ vectors[:, -1]
-    if scaled is None and here.f.rank < here.free.size:
+    if vectors is not None and rate >= 1.0 + 1e-6:
+        scaled = here.solve_left @ vectors[:, -1]
+    elif here.f.rank < here.free.size:
         # without effect to first order; the second order may still matter
         V0 = here.f.null_space()
-        values, vectors = np.linalg.eigh(V0 @ B @ V0.T)
+        values, null_vectors = np.linalg.eigh(V0 @ B @ V0.T)
         if values[-1] > 1e-6 * max(1.0, float(np.abs(B).max())):
-            scaled = V0.T @ vectors[:, -1]
+            scaled = V0.T @ null_vectors[:, -1]
     if scaled is None:
         return None
     direction = np.zeros(problem.n)
@@ -298,13 +300,13 @@ def _downhill(problem: Problem, solution: Solution) -> np.ndarray | None:
 
 
 def condition(here: Local) -> float:
-    """Condition number of the unit-norm columns that moved; inf below full rank."""
+    """Condition number of the scaled columns that moved, from the pivots (right to a small factor); inf below full rank."""
     if here.f.rank < here.free.size:
         return np.inf
     if not here.f.rank:
         return 1.0
-    s = np.linalg.svd(here.f.r / np.sqrt(np.einsum("ij,ij->j", here.f.r, here.f.r)), compute_uv=False)
-    return float(s[0] / s[-1]) if s[-1] > 0 else np.inf
+    pivots = np.abs(here.f.r.diagonal())
+    return float(pivots[0] / pivots[-1])
 
 
 def _good(solution: Solution) -> bool:

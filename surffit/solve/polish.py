@@ -10,14 +10,18 @@ separately whether chi-square curves down there.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.linalg.lapack import dposv
 
 from .linear import Factor, factor
 from .problem import EPS, Problem
 
 GAUSS_NEWTON_STEPS = 60
+NEGLIGIBLE = 1e-6  # of a standard deviation
+FINAL = 1e-8  # of a standard deviation: a Newton step this short is the last
 
 
 @dataclass(slots=True, eq=False)
@@ -72,10 +76,14 @@ def left_inverse(f: Factor) -> np.ndarray:
 
 def curvature(problem: Problem, here: Local) -> tuple[np.ndarray, np.ndarray] | None:
     """K (rank, rank) and the scaled B (n_free, n_free); None where second derivatives can't be had."""
+    if not problem.m:
+        return np.zeros((here.f.rank, here.f.rank)), np.zeros((here.free.size, here.free.size))
     B = problem.curvature(here.p, here.r)
     if B is None:
         return None
-    scaled = B[np.ix_(here.free, here.free)] / np.outer(here.scale, here.scale)
+    if here.free.size < problem.n:
+        B = B[np.ix_(here.free, here.free)]
+    scaled = B / here.scale / here.scale[:, None]
     L = here.solve_left
     return L.T @ scaled @ L, scaled
 
@@ -85,8 +93,8 @@ class Polished:
     """The polished point and the verdict on it."""
 
     here: Local
-    kappa: float  # |Q'r|: remaining Gauss-Newton step in units of the residual's norm per point (sigma)
-    rate: float | None  # largest eigenvalue of K; None if unknown
+    kappa: float  # remaining step in standard deviations
+    second: tuple[np.ndarray, np.ndarray] | None  # `curvature` at the point
     bound_hit: np.ndarray  # parameters that a step wanted to carry across a bound
 
 
@@ -110,50 +118,43 @@ def polish(problem: Problem, here: Local, held: np.ndarray, sigma: float, max_nf
     -------
     Polished
     """
-    lower, upper = problem.lower[~held], problem.upper[~held]
-    best = here
-    last = np.inf
-    rate: float | None = None
     hit = np.zeros(problem.n, dtype=bool)
-    linear = problem.m == 0
+    last = np.inf
+    best, best_second, best_left = here, None, np.inf
     for _ in range(GAUSS_NEWTON_STEPS):
         z = here.qtr
-        length = float(np.sqrt(z @ z))
-        if not linear:
-            second = curvature(problem, here)
-            if second is None:
-                rate = None
-            elif here.f.rank:
-                K = second[0]
-                rate = float(np.linalg.eigvalsh(K)[-1])
-                if rate < 1.0:
-                    z = np.linalg.solve(np.eye(len(K)) - K, z)
-                    length = float(np.sqrt(z @ z))
-            else:
-                rate = 0.0
-        elif length <= 1e-6 * sigma:
-            rate = 0.0  # exactly solved and refined already: a further step would only add rounding
-            break
-        else:
-            rate = 0.0
-        if length >= last or problem.nfev >= max_nfev:
+        left = math.sqrt(z @ z)
+        second = curvature(problem, here)
+        newton = False
+        if second is not None and here.f.rank:
+            # I - K is positive definite just where its Cholesky factor exists
+            _, newton_step, info = dposv(np.eye(here.f.rank) - second[0], z)
+            if not info:
+                z, newton = newton_step, True
+        if left <= best_left or here.chi2 < best.chi2:
+            best, best_second, best_left = here, second, left
+        length = math.sqrt(z @ z)
+        # linear problems come solved and refined: a further step would only add rounding
+        if length >= last or problem.nfev >= max_nfev or (not problem.m and left <= NEGLIGIBLE * sigma):
             break
         last = length
         p = here.p.copy()
         p[here.free] += here.step(z)
         if problem.bounded:
-            inside = np.clip(p[here.free], lower, upper)
-            if (inside != p[here.free]).any():
-                hit[here.free[inside != p[here.free]]] = True
+            inside = np.clip(p, problem.lower, problem.upper)
+            outside = (inside != p) & ~held
+            if outside.any():
+                hit |= outside
                 break
-        moved = np.abs(p - here.p).max() > 0 and (np.abs(p - here.p) > 4e-16 * np.abs(p)).any()
-        if not moved:
+        if newton and length <= FINAL * sigma:
+            # what a further quadratically convergent step would add is far below rounding; so is what r and J changed
+            best.p = p
+            best_left = 0.0
+            break
+        if not (np.abs(p - here.p) > 4e-16 * np.abs(p)).any():
             break
         trial = local(problem, p, held)
         if trial is None or trial.f.rank != here.f.rank or trial.chi2 > best.chi2 * (1.0 + 1e-9):
             break
         here = trial
-        if float(np.sqrt(here.qtr @ here.qtr)) <= float(np.sqrt(best.qtr @ best.qtr)) or here.chi2 < best.chi2:
-            best = here
-    qtr = best.qtr
-    return Polished(best, float(np.sqrt(qtr @ qtr)) / sigma if sigma > 0 else 0.0, rate, hit)
+    return Polished(best, best_left / sigma, best_second, hit)

@@ -8,6 +8,7 @@ non-linear ones `alpha` (m) first, then the linear ones `c` (k). Nothing here kn
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -16,6 +17,12 @@ import numpy as np
 EPS = float(np.finfo(float).eps)
 # squares of anything outside this range leave float64
 TINY, HUGE = 1e-100, 1e100
+
+
+def finite(array: np.ndarray) -> bool:
+    """Whether every entry is finite; one dot product where squares stay inside float64."""
+    flat = array.reshape(-1)
+    return math.isfinite(flat.dot(flat)) or bool(np.isfinite(flat).all())
 
 
 class Kernel(Protocol):
@@ -32,6 +39,9 @@ class Kernel(Protocol):
 
     def second(self, alpha: np.ndarray, c: np.ndarray) -> Sequence[tuple[int, int, Any]] | None:
         """Non-zero second derivatives (j, l, array), l <= j; None if they can't be had exactly."""
+
+    def patch(self, alpha: np.ndarray, c: np.ndarray, value: Any, arrays: Sequence[Any | None]) -> Sequence[Any | None]:
+        """Derivatives of `full` again, those recomputed numerically that are not finite where the value is."""
 
 
 class Problem:
@@ -109,7 +119,7 @@ class Problem:
         buffer = np.empty((len(arrays), *self.shape), dtype=complex if self.complex else float)
         for row, array in zip(buffer, arrays, strict=True):
             row[...] = 0.0 if array is None else array
-        rows = buffer.reshape(len(arrays), -1).view(float)
+        rows = buffer.reshape(len(arrays), buffer[0].size if arrays else self.N).view(float)
         if self.w is not None:
             rows *= self.w
         return rows
@@ -120,7 +130,7 @@ class Problem:
         fixed, arrays = self.kernel.columns(alpha)
         phi = self._rows(arrays)
         target = self.y if fixed is None else self.y - self._rows([fixed])[0]
-        return (target, phi) if np.isfinite(target.sum()) and np.isfinite(phi.sum()) else None
+        return (target, phi) if finite(target) and finite(phi) else None
 
     def residual(self, p: np.ndarray) -> np.ndarray:
         """Weighted residual y - F, shape (N,); may hold non-finite values."""
@@ -133,9 +143,16 @@ class Problem:
         self.nfev += 1
         self.njev += 1
         value, arrays = self.kernel.full(p[: self.m], p[self.m :])
-        r = self.y - self._rows([value])[0]
-        J = self._rows(arrays)
-        return (r, J) if np.isfinite(r.sum()) and np.isfinite(J.sum()) else None
+        rows = self._rows([*arrays, value])
+        r, J = self.y - rows[-1], rows[:-1]
+        if not finite(r):
+            return None
+        if not finite(J):
+            arrays = self.kernel.patch(p[: self.m], p[self.m :], value, arrays)
+            J = self._rows(arrays)
+            if not finite(J):
+                return None
+        return r, J
 
     def curvature(self, p: np.ndarray, r: np.ndarray) -> np.ndarray | None:
         """Sum over rows of r_i times the Hessian of F_i, (n, n): the exact Hessian of chi2/2 is J'J minus this."""
@@ -145,8 +162,13 @@ class Problem:
         B = np.zeros((self.n, self.n))
         if second:
             rows = r if self.w is None else r * self.w
-            weights = (rows[0::2] + 1j * rows[1::2] if self.complex else rows).reshape(self.shape)
-            for j, l, array in second:
-                product = np.sum(weights.conj() * array).real if self.complex else np.sum(weights * array)
-                B[j, l] = B[l, j] = product
-        return B if np.isfinite(B).all() else None
+            if self.complex:
+                conjugate = (rows[0::2] - 1j * rows[1::2]).reshape(self.shape)
+                for j, l, array in second:
+                    B[j, l] = B[l, j] = np.sum(conjugate * array).real
+            else:
+                weights = rows.reshape(self.shape)
+                for j, l, array in second:
+                    whole = getattr(array, "shape", None) == self.shape
+                    B[j, l] = B[l, j] = rows.dot(array.reshape(-1)) if whole else np.sum(weights * array)
+        return B if finite(B) else None

@@ -11,18 +11,20 @@ and gradient there). `DenseEngine` works on whole columns with QR; long data hav
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from scipy.linalg.lapack import dposv
 
 from .linear import Factor, bounded, factor, solve
-from .problem import Problem
+from .problem import Problem, finite
 from .status import Status
 
-# the walk stops at this fraction of a standard deviation; the polish does the rest
-STEP_IN_SIGMA = 1e-4
+# the walk stops at this fraction of a standard deviation; the polish, which converges faster there, does the rest
+STEP_IN_SIGMA = 1e-2
 RELATIVE_GAIN = 1e-15
 LAMBDA_MAX = 1e16
 
@@ -95,8 +97,10 @@ class DenseEngine:
         r, D = full[0], full[1][: problem.m]
         f: Factor | None = point.work
         if f is not None and f.rank:
-            D = f.complement(D)
-        return D @ D.T, D @ r
+            q = f.q
+            D = D - (D @ q) @ q.T
+        A = D @ D.T
+        return (A, D @ r) if finite(A) else None
 
 
 def walk(
@@ -104,6 +108,7 @@ def walk(
     alpha: np.ndarray,
     *,
     max_nfev: int,
+    first: Inner | None = None,
     sigma_known: bool = False,
     callback: Callable[[np.ndarray, np.ndarray, float], bool] | None = None,
 ) -> Walk | None:
@@ -117,6 +122,8 @@ def walk(
         Start, within the bounds.
     max_nfev : int
         Limit of the problem's evaluations.
+    first : Inner, optional
+        `engine.inner(alpha)` where it is known already.
     sigma_known : bool
         Judge steps against unit variance when that is smaller than the residual variance.
     callback : callable, optional
@@ -130,14 +137,14 @@ def walk(
     problem = engine.problem
     m = problem.m
     lower, upper = problem.lower[:m], problem.upper[:m]
-    point = engine.inner(alpha)
+    point = engine.inner(alpha) if first is None else first
     if point is None:
         return None
     dof = max(problem.N - problem.n, 1)
     lam, up = 1e-3, 2.0
     status = Status(0)
     iterations = 0
-    identity = np.eye(m)
+    diagonal = np.arange(m)
     while True:
         if callback is not None and callback(point.alpha, point.c, point.chi2):
             status = Status.ABORTED
@@ -147,27 +154,39 @@ def walk(
             status = Status.STALLED
             break
         A, g = system
-        free = ~(((point.alpha <= lower) & (g < 0)) | ((point.alpha >= upper) & (g > 0)))
         d = np.sqrt(np.maximum(A.diagonal(), 0.0))
-        free &= d > 0
-        if not free.any():
-            status = Status.CONVERGED_GRADIENT
-            break
-        d[~free] = 1.0
-        scaled, gradient = A / np.outer(d, d), g / d
-        if not free.all():
+        free = d > 0
+        if problem.bounded:
+            free &= ~(((point.alpha <= lower) & (g < 0)) | ((point.alpha >= upper) & (g > 0)))
+        if free.all():
+            scaled, gradient = A / d / d[:, None], g / d
+        elif free.any():
+            d[~free] = 1.0
+            scaled, gradient = A / d / d[:, None], g / d
             scaled[~free, :] = scaled[:, ~free] = 0.0
             gradient[~free] = 0.0
-        sigma = np.sqrt(point.chi2 / dof)
+        else:
+            status = Status.CONVERGED_GRADIENT
+            break
+        sigma = math.sqrt(point.chi2 / dof)
         if sigma_known:
             sigma = min(sigma, problem.unit)
         floor = max(sigma, problem.noise)
         iterations += 1
         while True:
-            step = np.linalg.solve(scaled + lam * identity, gradient)
+            damped = scaled.copy()
+            damped[diagonal, diagonal] += lam
+            step, info = dposv(damped, gradient, overwrite_a=1)[1:]
+            if info:  # rounding has spoilt the definiteness: more damping
+                lam *= up
+                up *= 2.0
+                if lam > LAMBDA_MAX:
+                    status = Status.STALLED
+                    break
+                continue
             new = np.clip(point.alpha + step / d, lower, upper) if problem.bounded else point.alpha + step / d
             step = (new - point.alpha) * d
-            length = float(np.sqrt(step @ step))
+            length = math.sqrt(step @ step)
             predicted = float(2.0 * (gradient @ step) - step @ (scaled @ step))
             if lam < 0.1 and length <= STEP_IN_SIGMA * floor:
                 status = Status.CONVERGED_GRADIENT

@@ -152,14 +152,14 @@ def _series(df: pd.DataFrame, value: Any, role: str, names: dict[str, str]) -> p
         # a Quantity, which a Series would strip of its unit
         msg = f"{role} carries the unit {value.unit}, which a table can't; pass plain numbers in the unit you mean"
         raise DataError(msg, role=role)
-    array = np.ma.asarray(value) if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
+    if isinstance(value, np.ma.MaskedArray):
+        value = value.astype(float).filled(np.nan)
+    array = np.asarray(value)
     if array.ndim == 0:
         array = np.full(len(df), array)
     if array.shape != (len(df),):
         msg = f"{role} has shape {array.shape}, but the table has {len(df)} rows; give a column's name or one value per row"
         raise ShapeError(msg, role=role, shape=array.shape, rows=len(df))
-    if isinstance(array, np.ma.MaskedArray):
-        array = array.astype(float).filled(np.nan)
     return _numbers(pd.Series(array, index=df.index), role)
 
 
@@ -199,13 +199,15 @@ def _numbers(series: pd.Series, role: str) -> pd.Series:
         return series
     if pd.api.types.is_extension_array_dtype(dtype) and pd.api.types.is_numeric_dtype(dtype):
         return pd.Series(series.to_numpy(dtype=float, na_value=np.nan), index=series.index, name=series.name)
-    # object and string columns: numbers kept as objects are numbers, everything else is text to this room
-    odd = [(position, item) for position, item in enumerate(series) if isinstance(item, str) or not _is_number(item)]
-    if odd:
-        position, item = odd[0]
+    # object and string columns: numbers kept as objects are numbers, everything else is text to this room, also text that looks
+    # like numbers, since guessing would hide the one entry that doesn't
+    odd = [(position, item) for position, item in enumerate(series) if not _is_number(item)]
+    text = [(position, item) for position, item in enumerate(series) if isinstance(item, str)]
+    if odd or text:
+        position, item = (odd or text)[0]
         msg = (
-            f"{where} does not hold numbers: {len(odd)} of {len(series)} rows are like {item!r} (the first in row {position}); "
-            f"convert it with pd.to_numeric"
+            f"{where} does not hold numbers: {len(odd or text)} of {len(series)} rows are like {item!r} (the first in row {position}); "
+            "convert it with pd.to_numeric"
         )
         raise DataError(msg, column=series.name, role=role, row=position, value=item)
     return pd.Series([np.nan if pd.isna(item) else float(item) for item in series], index=series.index, name=series.name, dtype=float)

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from surffit.exceptions import DataError, ParameterError
 from surffit.tables.columns import Columns, gather
-from surffit.tables.groups import TableResult, fit_groups
-
-if TYPE_CHECKING:
-    from surffit.core.result import SurfaceResult
+from surffit.tables.groups import fit_groups
 
 __all__ = ["as_model", "fit_table"]
 
 
 def fit_table(
-    df: pd.DataFrame,
+    df: Any,
     model: Any,
     data: Any,
     by: Any = None,
@@ -35,7 +32,7 @@ def fit_table(
     progress: bool | Callable[[int, int, str], object] = False,
     coords: Mapping[str, Any] | None = None,
     **variables: Any,
-) -> SurfaceResult | TableResult:
+) -> Any:
     """
     Fit a model to the columns of a table, as one data set or one per group of rows.
 
@@ -92,7 +89,7 @@ def fit_table(
     >>> df = sf.data.refractive_index()
     >>> result = fit_table(df, index, data="n", x="wavelength_nm", y="temperature_c")
     >>> round(result.best_values["a1"], 4)
-    1.3254
+    1.3247
     """
     if not isinstance(df, pd.DataFrame):
         msg = f"df is {type(df).__name__}; give a pandas DataFrame, or fit arrays with model.fit"

@@ -62,9 +62,7 @@ def tidy(result: Any, level: float | None = None) -> pd.DataFrame:
         msg = f"level is {level!r}; give the probability of the interval, between 0 and 1 (0.95 for 95 %)"
         raise ValueError(msg)
     params = result.params
-    conditioning = getattr(result, "conditioning", None)
-    at_bound = set(getattr(conditioning, "at_bound", None) or ())
-    linear = set(getattr(conditioning, "linear", None) or ())
+    at_bound, linear = (set(findings(result, name)) for name in ("at_bound", "linear"))
     estimate = np.array([par.value for par in params.values()], dtype=float)
     error = np.array([np.nan if par.stderr is None else par.stderr for par in params.values()], dtype=float)
     free = np.array([par.vary or par.expr is not None for par in params.values()], dtype=bool)
@@ -173,6 +171,12 @@ def free_name(name: str, taken: Any) -> str:
     while name in taken:
         name += "_fit"
     return name
+
+
+def findings(result: Any, name: str) -> tuple[str, ...]:
+    """Parameter names that a result found to be "linear" or "at_bound"; a loaded result has them from its file."""
+    conditioning = getattr(result, "conditioning", None)
+    return tuple(getattr(conditioning if conditioning is not None else result, name, ()))
 
 
 def _fitted(result: Any, shape: tuple[int, ...]) -> np.ndarray:

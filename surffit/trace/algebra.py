@@ -8,9 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from surffit.exceptions import TraceError
+
 from .builder import ARRAY, COMPLEX, Builder
 
 Index = int | None
+
+
+def sure(i: Index) -> int:
+    """`i` where it can't be a structural zero."""
+    if i is None:
+        msg = "an expression cancelled to zero inside a derivative"
+        raise TraceError(msg)
+    return i
 
 
 class Algebra:
@@ -78,8 +88,7 @@ class Algebra:
         number: Index = None
         array: Index = None
         for f in factors:
-            assert f is not None
-            s, v = self._split(f)
+            s, v = self._split(sure(f))
             number = s if number is None else number if s is None else self._times(number, s)
             array = v if array is None else array if v is None else self.op("mul", array, v)
         if array is None:
@@ -134,13 +143,12 @@ class Algebra:
         s, v = self._split(array)
         if s is not None:
             number = self._times(number, s)
-        assert v is not None
         known = self.value(number)
         if known == 1.0 and not self.is_complex(number):
-            return v
+            return sure(v)
         if known == -1.0 and not self.is_complex(number):
-            return self.op("neg", v)
-        return self.op("mul", number, v)
+            return self.op("neg", sure(v))
+        return self.op("mul", number, sure(v))
 
     def div(self, a: Index, b: int) -> Index:
         """a / b."""

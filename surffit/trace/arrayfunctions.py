@@ -312,8 +312,3 @@ REPLACED: MappingProxyType[Any, Callable[..., Any]] = MappingProxyType({
     np.isscalar: lambda builder, a: not is_array(builder, a),
 })  # fmt: skip
 """Functions that must be exchanged in the copy of the user's function, because numpy would not hand them over."""
-
-UFUNC_FORMULAS: MappingProxyType[Any, Callable[..., Any]] = MappingProxyType({
-    np.float_power: lambda builder, a, b: builder.call("power", a, b),
-})  # fmt: skip
-"""Ufuncs that are recorded as a formula of others."""

@@ -119,7 +119,7 @@ class Builder:
             msg = f"an array of dtype {value.dtype} would be computed in another precision than float64"
             raise TraceError(msg)
         dtype = {"b": np.bool_, "c": np.complex128}.get(kind, np.float64)
-        kept = np.array(value, dtype=dtype, order="C")
+        kept: np.ndarray = np.array(value, dtype=dtype, order="C")
         kept.setflags(write=False)
         key = ("array", kept.shape, kept.dtype.char, hashlib.blake2b(kept.tobytes(), digest_size=32).digest())
         found = self._known.get(key)
@@ -319,7 +319,9 @@ class Builder:
     def graph(self, output: Node) -> Graph:
         """Freeze what stands under `output`; every parameter and coordinate is kept, used or not."""
         root = self.lift(output)
-        numbers = self.below([root, *self.parameters.values(), *self.coordinates.values()])
+        # Names first, in their order: a graph that was written and read again is then written the same way.
+        leaves = [*self.parameters.values(), *self.coordinates.values()]
+        numbers = [*leaves, *(i for i in self.below([root]) if self.ops[i] not in ("parameter", "coordinate"))]
         new = {old: k for k, old in enumerate(numbers)}
         rows = tuple((self.ops[i], tuple(new[a] for a in self.args[i]), self.payload[i]) for i in numbers)
         return Graph(

@@ -31,9 +31,7 @@ DEEPEST = 12
 LONGEST = 300
 
 
-def compile_program(
-    builder: Builder, node: Node, *, nonlinear: Sequence[str], linear: Sequence[str], known: Sequence[str] = ()
-) -> Program:
+def compile_program(builder: Builder, node: Node, *, nonlinear: Sequence[str], linear: Sequence[str], known: Sequence[str] = ()) -> Program:
     """Prepare the entry points of a model.
 
     Parameters
@@ -65,9 +63,7 @@ class Program:
         Varying parameters whose derivative is zero by structure.
     """
 
-    def __init__(
-        self, builder: Builder, node: Node, nonlinear: tuple[str, ...], linear: tuple[str, ...], known: tuple[str, ...]
-    ) -> None:
+    def __init__(self, builder: Builder, node: Node, nonlinear: tuple[str, ...], linear: tuple[str, ...], known: tuple[str, ...]) -> None:
         self.nonlinear, self.linear, self.known = nonlinear, linear, known
         self.parameters = nonlinear + linear
         self.coordinates = tuple(builder.coordinates)
@@ -181,7 +177,7 @@ def at_zero(builder: Builder, root: int, bits: int) -> int | None:
     known: dict[int, int | None] = {}
 
     def of(a: int) -> int | None:
-        return known[a] if a in known else a
+        return known.get(a, a)
 
     for i in builder.below([root]):
         if not builder.mask[i] & bits:
@@ -196,9 +192,7 @@ def at_zero(builder: Builder, root: int, bits: int) -> int | None:
                 known[i] = new[0] if new[0] is not None else new[1]
             else:
                 known[i] = None if new[1] is None else builder.apply("neg", (new[1],))
-        elif (op == "mul" and None in new) or (op == "div" and new[0] is None):
-            known[i] = None
-        elif (op in _ZERO_AT_ZERO and new[0] is None) or (op == "select" and new[1] is None and new[2] is None):
+        elif _vanishes(op, new):
             known[i] = None
         else:
             zero = builder.constant_index(0.0)
@@ -207,6 +201,15 @@ def at_zero(builder: Builder, root: int, bits: int) -> int | None:
     if found is not None and builder.ops[found] == "constant" and builder.payload[found] == 0:
         return None
     return found
+
+
+def _vanishes(op: str, args: Sequence[int | None]) -> bool:
+    """Whether ``op(*args)`` is zero by structure, given which arguments are."""
+    if op == "mul":
+        return None in args
+    if op == "select":
+        return args[1] is None and args[2] is None
+    return (op == "div" or op in _ZERO_AT_ZERO) and args[0] is None
 
 
 _ZERO_AT_ZERO = frozenset({"neg", "positive", "real", "imag", "conjugate", "deg2rad", "rad2deg", "radians", "degrees"})
@@ -393,5 +396,3 @@ class _Writer:
             name += "_s"
             self.scope[name] = function
         return name
-
-

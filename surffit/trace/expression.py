@@ -102,7 +102,7 @@ def _refuse(text: str, why: str) -> ExpressionError:
     return ExpressionError(msg, text=text)
 
 
-def _tree(text: str) -> ast.expr:
+def _tree(text: object) -> ast.expr:
     if not isinstance(text, str):
         msg = f"an expression must be text, not {type(text).__name__}"
         raise ExpressionError(msg, text=repr(text)[:80])
@@ -203,8 +203,8 @@ class _Translator:
             return operand if isinstance(node.op, ast.UAdd) else self._call("neg", operand)
         if isinstance(node, ast.Compare):
             return self._compare(node)
-        assert isinstance(node, ast.Call)
-        assert isinstance(node.func, ast.Name)
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            raise _refuse(self.text, f"{type(node).__name__} is not allowed")
         op = FUNCTIONS[node.func.id][0]
         args = [self.visit(a) for a in node.args]
         if op not in ("max", "min"):
@@ -226,11 +226,10 @@ class _Translator:
 
     def _compare(self, node: ast.Compare) -> Node:
         parts = [self.visit(p) for p in (node.left, *node.comparators)]
-        out: Node | None = None
-        for op, a, b in zip(node.ops, parts[:-1], parts[1:], strict=True):
-            test = self._call(_COMPARE[type(op)], a, b)
-            out = test if out is None else self._call("logical_and", out, test)
-        assert out is not None
+        tests = [self._call(_COMPARE[type(op)], a, b) for op, a, b in zip(node.ops, parts[:-1], parts[1:], strict=True)]
+        out = tests[0]
+        for test in tests[1:]:
+            out = self._call("logical_and", out, test)
         return out
 
     def _call(self, op: str, *args: Node) -> Node:

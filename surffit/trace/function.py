@@ -33,9 +33,7 @@ class GraphFunction:
         self.__qualname__ = name
         self.__doc__ = f"{name}({', '.join((*self.independent_vars, *graph.parameters))}), a recorded expression."
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        self.__signature__ = inspect.Signature(
-            [inspect.Parameter(n, kind) for n in (*self.independent_vars, *graph.parameters)]
-        )
+        self.__signature__ = inspect.Signature([inspect.Parameter(n, kind) for n in (*self.independent_vars, *graph.parameters)])
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         given = self.__signature__.bind(*args, **kwargs).arguments

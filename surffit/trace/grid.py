@@ -17,7 +17,7 @@ import numpy as np
 
 from surffit.exceptions import TraceError
 
-from .algebra import Algebra
+from .algebra import Algebra, sure
 from .builder import BOOL, COMPLEX, Builder
 from .derive import derive
 from .emit import check_names, compile_entry, linear_parts, second_parts
@@ -153,9 +153,8 @@ class GridProgram:
 
     @staticmethod
     def _terms(terms: Terms | None, outputs: list[int]) -> str:
-        assert terms is not None
         texts = []
-        for gy, gx in terms:
+        for gy, gx in terms or ():
             outputs += [gy, gx]
             k = len(outputs) - 2
             texts.append(f"(spread({{{k}}}, n0), spread({{{k + 1}}}, n1))")
@@ -222,11 +221,10 @@ class _Splitter:
             return self._split_exponential(op, args[0])
         if rule == "select":
             return self._split_select(args)
-        parts = [self._known.get(a) for a in args]
-        if any(p is None for p in parts) or any(builder.flags[a] & BOOL for a in args):
+        parts = [t for a in args if (t := self._known.get(a)) is not None]
+        if len(parts) != len(args) or any(builder.flags[a] & BOOL for a in args):
             return None
         a = parts[0]
-        assert a is not None
         if rule == "neg":
             return self._times((self.one, builder.constant_index(-1.0)), a)
         if rule in ("square", "pow") and len(a) == 1:
@@ -240,12 +238,11 @@ class _Splitter:
         if len(parts) != 2:
             return None
         b = parts[1]
-        assert b is not None
         if rule == "add":
             return self._merged(a + b)
         if rule == "sub":
             minus = self._times((self.one, builder.constant_index(-1.0)), b)
-            return None if minus is None else self._merged(a + minus)
+            return self._merged(a + minus)
         if rule == "mul":
             if len(a) == 1:
                 return self._times(a[0], b)
@@ -256,18 +253,11 @@ class _Splitter:
         return None
 
     def _over(self, a: int, b: int) -> int:
-        found = a if b == self.one else self.algebra.div(a, b)
-        assert found is not None
-        return found
+        return a if b == self.one else sure(self.algebra.div(a, b))
 
     def _times(self, term: Term, terms: Terms) -> Terms:
-        out = []
-        for gy, gx in terms:
-            y, x = self.algebra.mul(term[0], gy), self.algebra.mul(term[1], gx)
-            assert y is not None
-            assert x is not None
-            out.append((y, x))
-        return out
+        mul = self.algebra.mul
+        return [(sure(mul(term[0], gy)), sure(mul(term[1], gx))) for gy, gx in terms]
 
     def _split_power(self, op: str, args: tuple[int, ...], term: Term) -> Terms | None:
         gy, gx = term
@@ -322,29 +312,26 @@ class _Splitter:
     def _merged(self, terms: Terms) -> Terms | None:
         """Terms with an equal factor become one: ``g*a + g*b = g*(a + b)``."""
         algebra = self.algebra
-        out: list[Term | None] = []
+        out: Terms = []
         for gy, gx in terms:
-            for k, known in enumerate(out):
-                assert known is not None
-                if known[1] == gx:
-                    merged = algebra.add(known[0], gy)
-                    out[k] = None if merged is None else (merged, gx)
-                    break
-                if known[0] == gy:
-                    merged = algebra.add(known[1], gx)
-                    out[k] = None if merged is None else (gy, merged)
-                    break
+            for k, (old_y, old_x) in enumerate(out):
+                if old_x != gx and old_y != gy:
+                    continue
+                total = algebra.add(old_y, gy) if old_x == gx else algebra.add(old_x, gx)
+                if total is None:
+                    del out[k]
+                else:
+                    out[k] = (total, gx) if old_x == gx else (gy, total)
+                break
             else:
                 out.append((gy, gx))
-            out = [t for t in out if t is not None]
-        kept = [t for t in out if t is not None]
-        kept = self._gathered(kept)
-        return kept if len(kept) <= LONGEST_SUM else None
+        out = self._gathered(out)
+        return out if len(out) <= LONGEST_SUM else None
 
     def _gathered(self, terms: Terms) -> Terms:
         """Terms in x alone share a number as y factor, and the other way round: ``3 x + 5 x^2`` is one term."""
         algebra = self.algebra
-        alone: dict[int, int | None] = {}
+        alone: dict[int, int | None] = {1: None, 0: None}
         out: Terms = []
         for gy, gx in terms:
             by, bx = self.axes_below(gy), self.axes_below(gx)
@@ -352,12 +339,10 @@ class _Splitter:
                 out.append((gy, gx))
             else:
                 side = 0 if by else 1
-                product = algebra.mul(gy, gx)
-                alone[side] = algebra.add(alone.get(side), product) if side in alone else product
-        if alone.get(1) is not None:
-            out.append((self.one, alone[1]))  # type: ignore[arg-type]
-        if alone.get(0) is not None:
-            out.append((alone[0], self.one))  # type: ignore[arg-type]
+                alone[side] = algebra.add(alone[side], algebra.mul(gy, gx))
+        for side, total in alone.items():
+            if total is not None:
+                out.append((self.one, total) if side == 1 else (total, self.one))
         return out
 
     # -- signs by structure ------------------------------------------------------------------------------------------

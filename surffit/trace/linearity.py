@@ -65,11 +65,7 @@ def linear_set(builder: Builder, node: Node, varying: Sequence[str], prefer: Seq
     position = {bits[n]: n for n in affine}
     order = {n: k for k, n in enumerate(varying)}
     conflicts = sorted(
-        {
-            tuple(sorted((position[a], position[b]), key=order.__getitem__))
-            for a, b in pairs
-            if a in position and b in position
-        },
+        {tuple(sorted((position[a], position[b]), key=order.__getitem__)) for a, b in pairs if a in position and b in position},
         key=lambda pair: (order[pair[0]], order[pair[1]]),
     )
     kept = _without_conflicts(affine, conflicts, list(prefer), order)
@@ -81,9 +77,7 @@ def linear_set(builder: Builder, node: Node, varying: Sequence[str], prefer: Seq
     )
 
 
-def _without_conflicts(
-    affine: list[str], conflicts: list[tuple[str, ...]], prefer: list[str], order: dict[str, int]
-) -> set[str]:
+def _without_conflicts(affine: list[str], conflicts: list[tuple[str, ...]], prefer: list[str], order: dict[str, int]) -> set[str]:
     """Remove the parameter with most conflicts until none is left; among equals the least preferred goes."""
     wish = {n: k for k, n in enumerate(prefer)}
     kept = set(affine)

@@ -133,11 +133,8 @@ class Node:
             raise TraceError(msg, operation=ufunc.__name__)
         name = UFUNCS.get(ufunc)
         if name is None:
-            name = arrayfunctions.UFUNC_FORMULAS.get(ufunc)
-            if name is None:
-                msg = f"no derivative is known for the function {ufunc.__name__!r}"
-                raise TraceError(msg, operation=ufunc.__name__)
-            return name(self._builder, *inputs)
+            msg = f"no derivative is known for the function {ufunc.__name__!r}"
+            raise TraceError(msg, operation=ufunc.__name__)
         # `array ** node` arrives here as numpy.power, but the array's own operator has faster special cases.
         if name == "power" and isinstance(inputs[0], np.ndarray):
             name = "pow"
@@ -207,7 +204,7 @@ class ArrayNode(Node):
             raise TraceError(msg)
         return test._index
 
-    def _in_place(op: str) -> Any:  # type: ignore[misc]  # noqa: N805
+    def _in_place(op: str) -> Any:  # type: ignore[misc]
         def method(self: ArrayNode, other: Any) -> Any:
             if not _is_operand(other):
                 return NotImplemented

@@ -99,7 +99,7 @@ def _integer_order(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-_INFIX = {
+_INFIX: dict[str, tuple[str, Callable[..., Any]]] = {
     "add": ("({} + {})", operator.add),
     "sub": ("({} - {})", operator.sub),
     "mul": ("({} * {})", operator.mul),
@@ -132,9 +132,7 @@ _REAL_BINARY = "maximum minimum fmax fmin arctan2 hypot copysign heaviside logad
 _LOGIC = "logical_and logical_or logical_xor"
 
 _SPECIAL_COMPLEX = "erf erfc erfcx erfi dawsn expm1 log1p gamma loggamma rgamma psi exp1 expi"
-_SPECIAL_REAL = (
-    "expit logit log_expit gammaln j0 j1 y0 y1 i0 i1 i0e i1e k0 k1 ndtr log_ndtr ndtri erfinv erfcinv exp10 exp2 cbrt sinc"
-)
+_SPECIAL_REAL = "expit logit log_expit gammaln j0 j1 y0 y1 i0 i1 i0e i1e k0 k1 ndtr log_ndtr ndtri erfinv erfcinv exp10 exp2 cbrt sinc"
 _SPECIAL_BINARY = "beta betaln xlogy xlog1py"
 _SPECIAL_ORDER = "jv yv iv kv gammainc gammaincc"
 
@@ -173,6 +171,7 @@ def _build() -> dict[str, Op]:
     put("real", 1, np.real, result="real", infix="{}.real")
     put("imag", 1, np.imag, result="real", infix="{}.imag")
     put("power", 2, np.power)
+    put("float_power", 2, np.float_power)
     put("select", 3, _select)
     put("max", 2, first_wins_max, scalar=max, real_only=True)
     put("min", 2, first_wins_min, scalar=min, real_only=True)
@@ -197,9 +196,7 @@ def _build() -> dict[str, Op]:
     for name, twin in _MATH.items():
         exact = getattr(math, name)
         array = table[twin].function
-        put(
-            f"math.{name}", table[twin].arity, _guarded(exact, array), rule=twin, scalar=exact, real_only=True
-        )
+        put(f"math.{name}", table[twin].arity, _guarded(exact, array), rule=twin, scalar=exact, real_only=True)
     # Both are correctly rounded, so math's is the same number as numpy's.
     table["sqrt"] = table["sqrt"]._replace(scalar=math.sqrt)
     return table

@@ -7,7 +7,6 @@ functions are looked through; the user's own function and modules stay untouched
 
 from __future__ import annotations
 
-import dis
 import functools
 import types
 from collections.abc import Callable, Mapping
@@ -63,7 +62,7 @@ def trace_call(builder: Builder, func: Callable[..., Any], kwargs: Mapping[str, 
             result = rebound(**arguments)
     except TraceError:
         raise
-    except Exception as err:  # noqa: BLE001 - whatever a user's function raises on symbols means it can't be recorded
+    except Exception as err:
         msg = f"{_name(func)} can't be recorded: it raised {type(err).__name__}: {err}"
         raise TraceError(msg, cause=err) from err
     return _as_node(builder, result, func)
@@ -126,7 +125,7 @@ class _Rebinder:
         if type(value).__module__.split(".")[0] == "numba" and isinstance(getattr(value, "py_func", None), types.FunctionType):
             return self.wrap(value.py_func, depth)
         if depth == 0 and not isinstance(value, (type, types.BuiltinFunctionType, np.ufunc)):
-            call = getattr(type(value), "__call__", None)
+            call = getattr(type(value), "__call__", None)  # noqa: B004 - the function itself is wanted
             if isinstance(call, types.FunctionType):
                 return types.MethodType(self.wrap(call, depth), value)
         return value
@@ -176,7 +175,7 @@ class _Rebinder:
         for name in _names(code):
             if name in scope:
                 new_scope[name] = self.wrap(scope[name], depth + 1)
-            elif name in self._builtins and not _used_as_value(code, name):
+            elif name in self._builtins:
                 new_scope[name] = self._builtins[name]
         for old, new in zip(func.__closure__ or (), copy.__closure__ or (), strict=True):
             try:
@@ -200,6 +199,7 @@ class _ModuleProxy:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._module, name)
+        found: Any
         if isinstance(value, types.ModuleType) and self._module not in (np, scipy, np.polynomial):
             found = _ModuleProxy(self._rebinder, value, self._depth)
         elif isinstance(value, types.ModuleType):
@@ -234,24 +234,6 @@ def _codes(code: types.CodeType) -> list[types.CodeType]:
 
 def _names(code: types.CodeType) -> set[str]:
     return {name for part in _codes(code) for name in part.co_names}
-
-
-def _used_as_value(code: types.CodeType, name: str) -> bool:
-    """Whether the builtin type `name` is used other than by calling it, as in ``dtype=float``.
-
-    Only a load that is about to be called pushes a null beside the name (the low bit of its argument).
-    """
-    if name not in _TYPES:
-        return False
-    for part in _codes(code):
-        if name in part.co_names:
-            for step in dis.get_instructions(part):
-                if step.opname == "LOAD_GLOBAL" and step.argval == name and not (step.arg or 0) & 1:
-                    return True
-    return False
-
-
-_TYPES = frozenset({"float", "complex"})
 
 
 def _holds_node(value: Any) -> bool:
@@ -294,6 +276,7 @@ def _builtin_twins(builder: Builder) -> dict[str, Callable[..., Any]]:
         return real + 1j * imag
 
     def is_instance(value: Any, kinds: Any) -> bool:
+        kinds = tuple(map(_original, kinds)) if isinstance(kinds, tuple) else _original(kinds)
         if not isinstance(value, Node):
             return isinstance(value, kinds)
         if isinstance(value, ArrayNode):
@@ -303,10 +286,26 @@ def _builtin_twins(builder: Builder) -> dict[str, Callable[..., Any]]:
     return {
         "max": extreme("max", max),
         "min": extreme("min", min),
-        "float": to_float,
-        "complex": to_complex,
+        "float": _TypeTwin(float, to_float),
+        "complex": _TypeTwin(complex, to_complex),
         "isinstance": is_instance,
     }
+
+
+class _TypeTwin:
+    """Stands for ``float`` or ``complex``: called, in ``isinstance``, and as a dtype (numpy reads `dtype`)."""
+
+    def __init__(self, original: type, call: Callable[..., Any]) -> None:
+        self.original = original
+        self.dtype = np.dtype(original)
+        self._call = call
+
+    def __call__(self, *args: Any) -> Any:
+        return self._call(*args)
+
+
+def _original(kind: Any) -> Any:
+    return kind.original if isinstance(kind, _TypeTwin) else kind
 
 
 _ARRAY = np.zeros(1)

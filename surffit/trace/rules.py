@@ -12,9 +12,7 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
-from surffit.exceptions import TraceError
-
-from .algebra import Algebra, Index
+from .algebra import Algebra, Index, sure
 
 Rule = Callable[[Algebra, int, tuple[int, ...], tuple[Index, ...]], Index]
 
@@ -40,18 +38,14 @@ def exp_split(A: Algebra, i: int) -> tuple[int, int, int] | None:
         if found is not None:
             k = rest if r > 0 else A.neg(rest)
             a = found[0] if s > 0 else A.neg(found[0])
-            assert a is not None
-            assert k is not None
-            return a, found[1], k
+            return sure(a), found[1], sure(k)
         inner = exp_split(A, part)
         if inner is not None:
             a, z, k = inner
             total = A.add(k if s > 0 else A.neg(k), rest if r > 0 else A.neg(rest))
             if total is None:
                 return None
-            front = a if s > 0 else A.neg(a)
-            assert front is not None
-            return front, z, total
+            return sure(a if s > 0 else A.neg(a)), z, total
     return None
 
 
@@ -82,16 +76,9 @@ def log_derivative(A: Algebra, b: int, db: Index, derive: Callable[[int], Index]
     if A.value(a) == 1.0 and A.value(k) == 1.0 and not A.is_complex(z) and not A.is_complex(k):
         share: Index = A.mul(grown, A.op("expit", z))
     else:
-        decay = A.op("exp", _sure(A.neg(z)))
-        share = A.div(grown, _sure(A.add(a, A.mul(k, decay))))
+        decay = A.op("exp", sure(A.neg(z)))
+        share = A.div(grown, sure(A.add(a, A.mul(k, decay))))
     return A.add(share, A.div(dk, b))
-
-
-def _sure(i: Index) -> int:
-    if i is None:  # pragma: no cover - sums of non-zero nodes
-        msg = "an expression cancelled to zero inside a derivative"
-        raise TraceError(msg)
-    return i
 
 
 # -- arithmetic --------------------------------------------------------------------------------------------------------
@@ -214,8 +201,8 @@ def _heaviside(A: Algebra, e: int, x: Any, d: Any) -> Index:
 def _logaddexp(scale: float) -> Rule:
     def rule(A: Algebra, e: int, x: Any, d: Any) -> Index:
         gap = A.scale(scale, A.op("sub", x[0], x[1]))
-        first = _sure(gap)
-        return A.add(A.mul(A.op("expit", first), d[0]), A.mul(A.op("expit", _sure(A.neg(first))), d[1]))
+        first = sure(gap)
+        return A.add(A.mul(A.op("expit", first), d[0]), A.mul(A.op("expit", sure(A.neg(first))), d[1]))
 
     return rule
 
@@ -252,19 +239,19 @@ def _one_minus_square(A: Algebra, a: int) -> int:
 
 def _gauss(A: Algebra, a: int, scale: float, factor: float) -> int:
     """factor * exp(scale * a**2)."""
-    return _sure(A.scale(factor, A.op("exp", _sure(A.scale(scale, A.square(a))))))
+    return sure(A.scale(factor, A.op("exp", sure(A.scale(scale, A.square(a))))))
 
 
 def _tanh(A: Algebra, e: int, a: int) -> int:
     if A.is_complex(a):
         return A.op("sub", A.const(1.0), A.square(e))
     # 1 - tanh^2 cancels in the wings; 4 s(2a) s(-2a) does not.
-    two = _sure(A.scale(2.0, a))
-    return _sure(A.mul(A.const(4.0), A.op("expit", two), A.op("expit", _sure(A.neg(two)))))
+    two = sure(A.scale(2.0, a))
+    return sure(A.mul(A.const(4.0), A.op("expit", two), A.op("expit", sure(A.neg(two)))))
 
 
 def _erfcx(A: Algebra, e: int, a: int) -> int:
-    near = _sure(A.sub(A.mul(A.const(2.0), a, e), A.const(_TWO_OVER_SQRT_PI)))
+    near = sure(A.sub(A.mul(A.const(2.0), a, e), A.const(_TWO_OVER_SQRT_PI)))
     if A.is_complex(a):
         return near
     # 2 a e - 2/sqrt(pi) cancels for large a; there the asymptotic series (A&S 7.1.23), differentiated.
@@ -272,7 +259,7 @@ def _erfcx(A: Algebra, e: int, a: int) -> int:
     series = A.const(945 / 16)
     for c in (-105 / 8, 15 / 4, -3 / 2, 1.0):
         series = A.op("add", A.const(c), A.op("mul", r, series))
-    far = _sure(A.mul(A.const(-1 / math.sqrt(math.pi)), r, series))
+    far = sure(A.mul(A.const(-1 / math.sqrt(math.pi)), r, series))
     return A.op("select", A.op("gt", a, A.const(50.0)), far, near)
 
 
@@ -285,30 +272,30 @@ def _bessel(A: Algebra, name: str, order: float, x: int) -> int:
 
 
 def _half_difference(low: int, high: int, A: Algebra, sign: float = -1.0, scale: float = 0.5) -> int:
-    return _sure(A.scale(scale, A.add(low, A.scale(sign, high))))
+    return sure(A.scale(scale, A.add(low, A.scale(sign, high))))
 
 
 def _sinc(A: Algebra, e: int, a: int) -> int:
     # sinc(a) = j0(pi a) with the spherical Bessel functions, and j0' = -j1
-    return _sure(A.scale(-math.pi, A.op("spherical_jn", A.const(1.0), _sure(A.scale(math.pi, a)))))
+    return sure(A.scale(-math.pi, A.op("spherical_jn", A.const(1.0), sure(A.scale(math.pi, a)))))
 
 
 def _log_ndtr(A: Algebra, e: int, a: int) -> int:
-    exponent = A.op("sub", _sure(A.scale(-0.5, A.square(a))), e)
-    return _sure(A.scale(1 / math.sqrt(2 * math.pi), A.op("exp", exponent)))
+    exponent = A.op("sub", sure(A.scale(-0.5, A.square(a))), e)
+    return sure(A.scale(1 / math.sqrt(2 * math.pi), A.op("exp", exponent)))
 
 
 OUTER: MappingProxyType[str, Outer] = MappingProxyType({
     "exp": lambda A, e, a: e,
-    "exp2": lambda A, e, a: _sure(A.scale(math.log(2.0), e)),
-    "exp10": lambda A, e, a: _sure(A.scale(math.log(10.0), e)),
+    "exp2": lambda A, e, a: sure(A.scale(math.log(2.0), e)),
+    "exp10": lambda A, e, a: sure(A.scale(math.log(10.0), e)),
     "expm1": lambda A, e, a: A.op("exp", a),
     "sqrt": lambda A, e, a: A.op("div", A.const(0.5), e),
     "cbrt": lambda A, e, a: A.op("div", A.const(1 / 3), A.square(e)),
-    "square": lambda A, e, a: _sure(A.scale(2.0, a)),
-    "reciprocal": lambda A, e, a: _sure(A.neg(A.square(e))),
+    "square": lambda A, e, a: sure(A.scale(2.0, a)),
+    "reciprocal": lambda A, e, a: sure(A.neg(A.square(e))),
     "sin": lambda A, e, a: A.op("cos", a),
-    "cos": lambda A, e, a: _sure(A.neg(A.op("sin", a))),
+    "cos": lambda A, e, a: sure(A.neg(A.op("sin", a))),
     "tan": lambda A, e, a: A.op("add", A.const(1.0), A.square(e)),
     "sinh": lambda A, e, a: A.op("cosh", a),
     "cosh": lambda A, e, a: A.op("sinh", a),
@@ -334,34 +321,34 @@ OUTER: MappingProxyType[str, Outer] = MappingProxyType({
     "erfcx": _erfcx,
     "erfinv": lambda A, e, a: _gauss(A, e, 1.0, 1 / _TWO_OVER_SQRT_PI),
     "erfcinv": lambda A, e, a: _gauss(A, e, 1.0, -1 / _TWO_OVER_SQRT_PI),
-    "dawsn": lambda A, e, a: _sure(A.sub(A.const(1.0), A.mul(A.const(2.0), a, e))),
+    "dawsn": lambda A, e, a: sure(A.sub(A.const(1.0), A.mul(A.const(2.0), a, e))),
     "ndtr": lambda A, e, a: _gauss(A, a, -0.5, 1 / math.sqrt(2 * math.pi)),
     "ndtri": lambda A, e, a: _gauss(A, e, 0.5, math.sqrt(2 * math.pi)),
     "log_ndtr": _log_ndtr,
-    "wofz": lambda A, e, a: _sure(A.add(A.mul(A.const(-2.0), a, e), A.const(complex(0.0, _TWO_OVER_SQRT_PI)))),
-    "expit": lambda A, e, a: A.op("mul", e, A.op("expit", _sure(A.neg(a)))),
-    "log_expit": lambda A, e, a: A.op("expit", _sure(A.neg(a))),
+    "wofz": lambda A, e, a: sure(A.add(A.mul(A.const(-2.0), a, e), A.const(complex(0.0, _TWO_OVER_SQRT_PI)))),
+    "expit": lambda A, e, a: A.op("mul", e, A.op("expit", sure(A.neg(a)))),
+    "log_expit": lambda A, e, a: A.op("expit", sure(A.neg(a))),
     "logit": lambda A, e, a: _inverse(A, A.op("mul", a, A.op("sub", A.const(1.0), a))),
     "gamma": lambda A, e, a: A.op("mul", e, A.op("psi", a)),
-    "rgamma": lambda A, e, a: _sure(A.neg(A.op("mul", e, A.op("psi", a)))),
+    "rgamma": lambda A, e, a: sure(A.neg(A.op("mul", e, A.op("psi", a)))),
     "gammaln": lambda A, e, a: A.op("psi", a),
     "loggamma": lambda A, e, a: A.op("psi", a),
     "psi": _psi,
-    "exp1": lambda A, e, a: A.op("div", _sure(A.neg(A.op("exp", _sure(A.neg(a))))), a),
+    "exp1": lambda A, e, a: A.op("div", sure(A.neg(A.op("exp", sure(A.neg(a))))), a),
     "expi": lambda A, e, a: A.op("div", A.op("exp", a), a),
-    "j0": lambda A, e, a: _sure(A.neg(A.op("j1", a))),
+    "j0": lambda A, e, a: sure(A.neg(A.op("j1", a))),
     # j1/x has a limit at 0 that the recurrence does not need
     "j1": lambda A, e, a: _half_difference(A.op("j0", a), _bessel(A, "jv", 2.0, a), A),
-    "y0": lambda A, e, a: _sure(A.neg(A.op("y1", a))),
+    "y0": lambda A, e, a: sure(A.neg(A.op("y1", a))),
     "y1": lambda A, e, a: _half_difference(A.op("y0", a), _bessel(A, "yv", 2.0, a), A),
     "i0": lambda A, e, a: A.op("i1", a),
     "i1": lambda A, e, a: _half_difference(A.op("i0", a), _bessel(A, "iv", 2.0, a), A, 1.0),
     "i0e": lambda A, e, a: A.op("sub", A.op("i1e", a), A.op("mul", A.op("sign", a), e)),
-    "k0": lambda A, e, a: _sure(A.neg(A.op("k1", a))),
+    "k0": lambda A, e, a: sure(A.neg(A.op("k1", a))),
     "k1": lambda A, e, a: _half_difference(A.op("k0", a), _bessel(A, "kv", 2.0, a), A, 1.0, -0.5),
     "i1e": lambda A, e, a: A.op(
         "sub",
-        _sure(A.scale(0.5, A.op("add", A.op("i0e", a), A.op("mul", A.op("exp", _sure(A.neg(A.op("abs", a)))), _bessel(A, "iv", 2.0, a))))),
+        sure(A.scale(0.5, A.op("add", A.op("i0e", a), A.op("mul", A.op("exp", sure(A.neg(A.op("abs", a)))), _bessel(A, "iv", 2.0, a))))),
         A.op("mul", A.op("sign", a), e),
     ),
 })  # fmt: skip
@@ -388,7 +375,7 @@ def _div(A: Algebra, e: int, x: Any, d: Any, derive: Callable[[int], Index]) -> 
     if A.value(split[0]) == 1.0 and A.value(split[2]) == 1.0 and not A.is_complex(e):
         # c/(1 + exp z) = c s(-z), whose derivative is -c s(-z) s(z) z'
         z = split[1]
-        falling = A.op("expit", _sure(A.neg(z)))
+        falling = A.op("expit", sure(A.neg(z)))
         slope = A.mul(a, falling, A.op("expit", z), derive(z))
         return A.sub(A.mul(d[0], falling), slope)
     return A.sub(A.div(d[0], b), A.mul(e, log_derivative(A, b, d[1], derive)))
@@ -447,7 +434,7 @@ def _gammainc(sign: float) -> Rule:
 def _voigt_profile(A: Algebra, e: int, x: Any, d: Any) -> Index:
     # V = Re w(z) / (sigma sqrt(2 pi)), z = (x + i gamma)/(sigma sqrt 2)
     position, sigma, gamma = x
-    width = _sure(A.scale(math.sqrt(2.0), sigma))
+    width = sure(A.scale(math.sqrt(2.0), sigma))
     i = A.const(1j)
     z = A.op("div", A.op("add", position, A.op("mul", i, gamma)), width)
     dz = A.div(A.add(d[0], A.mul(i, d[2])), width)
@@ -455,7 +442,7 @@ def _voigt_profile(A: Algebra, e: int, x: Any, d: Any) -> Index:
         dz = A.sub(dz, A.mul(A.op("div", z, sigma), d[1]))
     w = A.op("wofz", z)
     slope = A.real(A.mul(OUTER["wofz"](A, w, z), dz))
-    out = A.div(slope, _sure(A.scale(math.sqrt(2 * math.pi), sigma)))
+    out = A.div(slope, sure(A.scale(math.sqrt(2 * math.pi), sigma)))
     return A.sub(out, A.div(A.mul(e, d[1]), sigma))
 
 
@@ -474,6 +461,6 @@ RULES: MappingProxyType[str, Rule] = MappingProxyType({
 
 # These look below their arguments, so they also get the function that derives a node.
 DEEP_RULES: MappingProxyType[str, Callable[..., Index]] = MappingProxyType({
-    "div": _div, "pow": _power, "power": _power, "log": _log(1.0), "log2": _log(math.log(2.0)),
+    "div": _div, "pow": _power, "power": _power, "float_power": _power, "log": _log(1.0), "log2": _log(math.log(2.0)),
     "log10": _log(math.log(10.0)), "log1p": _log1p,
 })  # fmt: skip

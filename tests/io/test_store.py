@@ -162,6 +162,41 @@ def test_composites_come_back(tmp_path):
     np.testing.assert_allclose(sf.load(tmp_path / "fit.json").eval(x=X), data, atol=1e-8)
 
 
+def test_what_was_loaded_saves_as_the_same_document(fitted, tmp_path):
+    fitted.save(tmp_path / "one.json")
+    sf.load(tmp_path / "one.json").save(tmp_path / "two.json")
+    assert (tmp_path / "two.json").read_text() == (tmp_path / "one.json").read_text()
+
+
+def test_tables_of_a_loaded_fit(fitted, tmp_path):
+    fitted.save(tmp_path / "fit.json")
+    loaded = sf.load(tmp_path / "fit.json")
+    assert loaded.tidy(level=0.9).equals(fitted.tidy(level=0.9))
+    assert loaded.tidy()["linear"].tolist() == [True, False, True]
+    assert loaded.glance().equals(fitted.glance())
+
+
+def test_a_registered_model_travels_by_its_name(tmp_path):
+    knots = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    model = sf.get_model("spline", xknots=knots)
+    data = np.sin(X)
+    result = model.fit(data, model.guess(data, x=X), x=X)
+    result.save(tmp_path / "fit.json")
+    content = json.loads((tmp_path / "fit.json").read_text())
+    assert content["model"] == {"kind": "registered", "name": "spline", "options": {"xknots": knots}}
+    np.testing.assert_allclose(sf.load(tmp_path / "fit.json").eval(x=X), result.best_fit, rtol=1e-12)
+
+
+def test_other_schemas_are_read_by_who_is_registered_for_them(tmp_path, monkeypatch):
+    from importlib import metadata
+
+    points = [metadata.EntryPoint("other.thing/1", "json:loads", io.store.GROUP)]
+    monkeypatch.setattr(io.store.metadata, "entry_points", lambda group: [p for p in points if p.group == group])
+    (tmp_path / "thing.json").write_text('{"schema": "other.thing/1", "surffit": "0.1"}')
+    monkeypatch.setattr(json, "loads", lambda content, *more, loads=json.loads, **kw: loads(content, **kw) if kw else ("read", content))
+    assert sf.load(tmp_path / "thing.json") == ("read", {"schema": "other.thing/1", "surffit": "0.1"})
+
+
 TABLE = np.linspace(0, 1, 50)
 
 

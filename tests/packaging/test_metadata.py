@@ -94,3 +94,9 @@ def test_shipped_table_is_the_table(refractive):
 def test_a_file_that_is_not_shipped_is_refused():
     with pytest.raises(FileNotFoundError, match=r"ships refractive_index\.csv"):
         surffit.data.path("../setup.cfg")
+
+
+def test_every_folder_of_code_is_a_package(project):
+    # setuptools leaves out folders without one, which an editable install doesn't show
+    folders = {path.parent for path in (project / "surffit").rglob("*.py")}
+    assert [str(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []

@@ -10,6 +10,7 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgba
 
+import surffit as sf
 from surffit import plot as plots
 from surffit.exceptions import DataError
 from surffit.plot.curve import fine_grid
@@ -263,6 +264,7 @@ def test_excluded_points_decide_no_colour(make, bad):
     marks = next(mark for mark in main.lines if mark.get_marker() == "x")
     x, y = (np.broadcast_to(values, shape).flat[4] for values in spoilt.observed.coords.values())
     assert marks.get_xydata().tolist() == [[x, y]]
+    assert np.ma.count(main.collections[0].get_array()) == 29  # no colour of its own
 
 
 def test_the_same_map_for_either_order_of_axes():
@@ -551,3 +553,87 @@ def test_hard_cases_draw(name):
         figures.append(plots.plot_surface(result).figure)
     for figure in figures:
         figure.canvas.draw()  # warnings are errors here
+
+
+# real fits
+
+
+def peak(x, height, centre, width):
+    return height * np.exp(-((x - centre) ** 2) / (2 * width**2))
+
+
+@pytest.fixture(scope="module")
+def peak_fit():
+    x = np.linspace(0, 10, 60)
+    data = peak(x, 5.0, 4.2, 1.1) + np.random.default_rng(8).normal(0, 0.2, 60)
+    mask = np.zeros(60, dtype=bool)
+    mask[30], data[30] = True, 1e5
+    return sf.SurfaceModel(peak).fit(data, x=x, sigma=0.2, mask=mask, height=4, centre=5, width=1)
+
+
+@pytest.fixture(scope="module")
+def index_fit():
+    def index(x, y, a1, a2, a3, b1, b2, c1):
+        return a1 + a2 * y + a3 * y**2 + (b1 + b2 * y) / x**2 + c1 / x**4
+
+    return sf.fit_table(sf.data.refractive_index(), index, data="n", x="wavelength_nm", y="temperature_c")
+
+
+def test_the_band_of_a_fit_is_its_prediction(peak_fit):
+    main, below = peak_fit.plot().axes
+    fit = labelled(main, "best fit")
+    band = main.collections[-1].get_paths()[0].vertices
+    expected = peak_fit.predict(level=0.95, x=fit.get_xdata())
+    assert np.allclose(fit.get_ydata(), expected["fit"])
+    for edge in ("lower", "upper"):
+        wanted = np.column_stack([fit.get_xdata(), expected[edge]])
+        assert all(np.isclose(band, point, rtol=0, atol=1e-9).all(axis=1).any() for point in wanted[::40])
+    assert main.get_ylim()[1] < 7
+    assert len(labelled(main, "data").get_xdata() if not main.containers else main.containers[0].lines[0].get_xdata()) == 59
+    outside = next(mark for mark in main.lines if mark.get_marker() == "x")
+    assert outside.get_xdata() == pytest.approx(np.linspace(0, 10, 60)[[30]])
+    assert outside.get_ydata() > 0.9  # the hidden value is off the scale, not the zero that stands in for it
+    values = below.lines[-1].get_ydata()
+    assert np.allclose(values[np.isfinite(values)], peak_fit.residual)
+
+
+def test_the_map_of_a_fitted_table(index_fit):
+    figure = index_fit.plot()
+    assert [ax.get_title() for ax in figure.axes] == ["data", "model", "residual"]
+    assert mesh_of(figure.axes[0]).shape == (11, 6)
+    assert np.array_equal(np.sort(mesh_of(figure.axes[0]).ravel()), np.sort(sf.data.refractive_index()["n"]))
+    assert np.allclose(np.sort(mesh_of(figure.axes[2]).ravel()), np.sort(index_fit.residual))
+    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("wavelength_nm", "temperature_c")
+
+
+def test_surface_residuals_and_picture_of_a_fit(index_fit, tmp_path):
+    assert index_fit.plot_surface().name == "3d"
+    assert np.allclose(np.sort(mesh_of(index_fit.plot_residuals()).ravel()), np.sort(index_fit.residual))
+    figure = plots.picture(index_fit, tmp_path / "fit.png", dpi=50)
+    assert [ax.name for ax in figure.axes] == ["3d", "rectilinear"]
+    assert (tmp_path / "fit.png").stat().st_size > 10_000
+
+
+def test_grids_series_and_masked_arrays_of_a_fit(rng):
+    pd = pytest.importorskip("pandas")
+    x, y = np.arange(8.0), np.arange(6.0)[:, None]
+    model = sf.SurfaceModel(plane, independent_vars=["x", "y"])
+    data = np.ma.masked_greater(plane(x, y, 1, 2, 3) + rng.normal(0, 0.1, (6, 8)), 28)
+    figure = model.fit(data, x=x, y=y).plot()
+    assert np.array_equal(np.ma.getmaskarray(mesh_of(figure.axes[0])), data.mask)
+    assert np.allclose(mesh_of(figure.axes[0]).compressed(), data.compressed())
+    assert not np.ma.getmaskarray(mesh_of(figure.axes[1])).any()  # the model is shown everywhere
+    table = pd.DataFrame({"x": np.tile(x, 6), "y": np.repeat(y.ravel(), 8), "z": data.data.ravel()}).sample(frac=1, random_state=1)
+    figure = model.fit(table.z, x=table.x, y=table.y).plot()
+    assert np.array_equal(mesh_of(figure.axes[0]), data.data)
+
+
+def test_an_undetermined_parameter_leaves_the_picture(rng):
+    def twice(x, a, b, c):
+        return (a + b) * x + c
+
+    x = np.linspace(0, 1, 20)
+    result = sf.SurfaceModel(twice).fit(2 * x + rng.normal(0, 0.1, 20), x=x)
+    main, _ = result.plot().axes
+    assert len(main.collections) == 1  # only a + b matters, so the band exists
+    main.figure.canvas.draw()

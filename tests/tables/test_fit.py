@@ -82,9 +82,10 @@ def test_foreign_labels_and_lengths_are_refused(df, model):
 def test_the_table_is_never_changed(df, model):
     before = df.copy()
     result = sf.fit_table(df, model, data="z", x="u", y="v", by="bad")
-    result.augment()["z"] = 0
+    for table in (result.augment(), sf.fit_table(df, model, data="z", x="u", y="v").augment()):
+        table["z"] = 0
+        table.iloc[0, 0] = 99
     result.tidy()
-    sf.fit_table(df, model, data="z", x="u", y="v").augment().loc[:, "z"] = 0
     pd.testing.assert_frame_equal(df, before)
 
 
@@ -142,7 +143,7 @@ def test_a_wrong_call_gets_one_clear_sentence(df, model, call, error, sentence):
 def test_what_is_no_table_or_model_is_refused(df, model):
     with pytest.raises(DataError, match="df is dict; give a pandas DataFrame"):
         sf.fit_table({"z": [1]}, model, data="z")
-    with pytest.raises(ParameterError, match=r"model is 'a\*x'; give .* from_expression"):
+    with pytest.raises(ParameterError, match=r"model is 'a\*x'; give .*from_expression"):
         sf.fit_table(df, "a*x", data="z", x="u")
     with pytest.raises(ParameterError, match=r"plane has no argument 't'; its arguments are x, y, a, b, c"):
         sf.fit_table(df, plane, data="z", t="u")
@@ -179,6 +180,12 @@ def test_missing_numbers_are_refused_or_omitted(df, model):
     np.testing.assert_allclose(values(omitted), values(dropped), rtol=1e-12)
 
 
+def test_masked_arrays_are_missing_where_masked(df, model):
+    z = np.ma.masked_array(df["z"].to_numpy(), mask=df["bad"].to_numpy())
+    masked = sf.fit_table(df, model, data=z, x="u", y="v", nan_policy="omit")
+    np.testing.assert_allclose(values(masked), values(sf.fit_table(df, model, data="z", x="u", y="v", mask="bad")), rtol=1e-12)
+
+
 def test_a_column_that_stands_twice_is_refused(df, model):
     twice = pd.concat([df, df[["u"]]], axis=1)
     with pytest.raises(DataError, match="2 columns named 'u'"):
@@ -203,12 +210,12 @@ def test_bounds_and_constraints_by_name(df, model):
 
 
 def test_coords_serves_names_that_are_keywords(rng):
-    def f(data, by, a, b):
-        return a * data + b * by
+    def f(method, by, a, b):
+        return a * method + b * by
 
     frame = pd.DataFrame({"p": rng.uniform(size=20), "q": rng.uniform(size=20)})
     frame["z"] = 2 * frame["p"] + 3 * frame["q"]
-    result = sf.fit_table(frame, sf.SurfaceModel(f, independent_vars=["data", "by"]), data="z", coords={"data": "p", "by": "q"})
+    result = sf.fit_table(frame, sf.SurfaceModel(f, independent_vars=["method", "by"]), data="z", coords={"method": "p", "by": "q"})
     assert result.best_values == pytest.approx({"a": 2, "b": 3})
 
 
