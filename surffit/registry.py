@@ -202,7 +202,10 @@ def _load(name: str) -> Any:
     try:
         maker = point.load()
     except Exception as err:  # whatever a plugin's import raises, the user needs to know whose it is
-        msg = f"the model {name!r} of {package} {version} can't be loaded: {type(err).__name__}: {err}"
+        if point.value.startswith("lmfit."):
+            msg = f"lmfit {metadata.version('lmfit')} has no model {name!r}, newer ones have: pip install --upgrade lmfit"
+        else:
+            msg = f"the model {name!r} of {package} {version} can't be loaded: {type(err).__name__}: {err}"
         raise PluginError(msg, model=name, package=package, version=version) from err
     if not callable(maker):
         msg = f"the model {name!r} of {package} {version} is {point.value}, which is not a class or function that makes a model"

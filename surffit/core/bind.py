@@ -14,13 +14,11 @@ import lmfit
 import numpy as np
 
 from ..exceptions import ExpressionError, LinearityError, ParameterError, TraceError
-from ..solve.gram import BlockMoments, GridMoments, Moments, row_blocks
-from ..solve.minimum import LONG_ROWS
+from ..solve.gram import LONG_GRID, LONG_ROWS, BlockMoments, GridMoments, Moments, row_blocks
 from ..solve.problem import Problem
 from ..trace import numeric
 from ..trace.graph import Builder
 from ..trace.graph import evaluate as walk_graph
-from ..trace.grid import grid_program
 from .data import FitData, shape_mismatch
 from .kernels import GraphKernel, GridProgramKernel, NumericKernel
 from .parameters import copy_parameters
@@ -28,6 +26,7 @@ from .structure import Constraints, Structure, asked_for, evaluate, same, signat
 
 # a start on or outside a bound is moved inside by this share of the smaller of width and scale
 INSIDE = 1e-3
+SAMPLE = 32
 
 
 @dataclass(eq=False)
@@ -152,7 +151,7 @@ def _structure(
     for concrete in (False, True) if symbolic else (True,):
         key = (*base, tuple(id(data.coords[name]) for name in data.names)) if concrete else base
         known = cache.get(key)
-        if known is not None and _agrees(model, params, data, known, [probe]):
+        if known is not None and _agrees(model, params, data, known, [probe], sample=True):
             return known
         cache.pop(key, None)
         if not concrete and failed in cache:
@@ -184,26 +183,39 @@ def _perturbed(probe: dict[str, float], params: lmfit.Parameters) -> list[dict[s
 
 
 def _agrees(
-    model: lmfit.Model, params: lmfit.Parameters, data: FitData, structure: Structure, points: list[dict[str, float]]
+    model: lmfit.Model, params: lmfit.Parameters, data: FitData, structure: Structure, points: list[dict[str, float]], sample: bool = False
 ) -> bool:
-    """Whether the graph gives what the function gives."""
+    """Whether the graph gives what the function gives; with `sample`, on a few points only."""
     names = structure.parameters
     program = structure.program((), (), names)
-    coords = tuple(data.coords[name] for name in program.coordinates)
+    given = _sampled(data) if sample and not structure.concrete else data.coords
+    coords = tuple(given[name] for name in program.coordinates)
+    free = tuple(name for name in params if name not in structure.constraints)
     for point in points:
         values = dict(point)
-        free = tuple(name for name in params if name not in structure.constraints)
         for name in structure.constraints:
             constraint = structure.constraint_program(name, (), free)
             values[name] = float(constraint.value([], [], [values[n] for n in free], (0.0,) * len(constraint.coordinates)))
         try:
-            theirs = evaluate(model, values, data.coords)
+            theirs = evaluate(model, values, given)
         except Exception:  # noqa: BLE001 - whatever the function raises at a probe, the graph isn't confirmed there
             return False
-        ours = program.value([], [], [values[n] for n in names], coords)
-        if not same(ours, theirs):
+        if not same(program.value([], [], [values[n] for n in names], coords), theirs):
             return False
     return True
+
+
+def _sampled(data: FitData) -> dict[str, Any]:
+    """Coordinates at up to SAMPLE positions along each axis: enough to notice that a function has changed."""
+    if data.data.size <= SAMPLE**2:
+        return data.coords
+    ndim = len(data.shape)
+    steps = [max(1, length // SAMPLE) for length in data.shape]
+    out = dict(data.coords)
+    for name in data.names:
+        array = data.coords[name]
+        out[name] = array[tuple(slice(None, None, steps[ndim - array.ndim + axis]) if length > 1 else slice(None) for axis, length in enumerate(array.shape))]
+    return out
 
 
 def _starts(params: lmfit.Parameters, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -298,7 +310,7 @@ def _bind_graph(
     kernel = GraphKernel(compiled, fixed, arrays, select)
     problem = Problem(kernel, y, w, m, len(linear), lower, upper)
     moments = None
-    if problem.N >= LONG_ROWS and m:
+    if problem.N >= LONG_GRID and m:
         moments = _moments(structure, problem, kernel, data, nonlinear, linear, known, fixed, is_complex)
     bound = Bound(problem, moments, names, nonlinear, linear, tuple(unused), start, structure, "graph")
     return bound
@@ -357,10 +369,7 @@ def _moments(
         full = [data.coords[name] for name in compiled.coordinates]
         axes, arrays = _open_grid(data.shape, full)
         if axes is not None and all(np.isfinite(a.sum()) for a in arrays):
-            program = grid_program(
-                structure.builder, structure.node, nonlinear=nonlinear, linear=linear, known=known,
-                axes=dict(zip(compiled.coordinates, axes, strict=True)),
-            )  # fmt: skip
+            program = structure.grid(nonlinear, linear, known, dict(zip(compiled.coordinates, axes, strict=True)))
             if program is not None:
                 lines = [np.ascontiguousarray(np.broadcast_to(a, data.shape)[0] if axis else np.broadcast_to(a, data.shape)[:, 0])
                          for a, axis in zip(arrays, axes, strict=True)]  # fmt: skip
@@ -369,8 +378,8 @@ def _moments(
                     w = data.used.astype(float)
                 order = [compiled.coordinates.index(name) for name in program.coordinates]
                 grid_kernel = GridProgramKernel(program, fixed, [lines[i] for i in order])
-                return GridMoments(grid_kernel, data.data, w, problem.m, problem.k)
-    if structure.concrete or kernel.select is not None:
+                return GridMoments(grid_kernel, data.data, w, data.used, problem.m, problem.k)
+    if structure.concrete or kernel.select is not None or problem.N < LONG_ROWS:
         return None
     parts = row_blocks(problem.shape)
     return BlockMoments(problem, [(kernel.part(rows[0], problem.shape[0]), rows) for rows in parts])

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..exceptions import DataError, NonFiniteError, ParameterError, TooFewPointsError
 from ..solve.minimum import Options, Solution, minimise
-from ..solve.polish import local
+from ..solve.polish import DenseSurveyor
 from ..solve.status import Status
 from .bind import Bound, bind, free_names
 from .data import FitData, open_door
@@ -179,7 +179,7 @@ def _run(
 def _at(problem: Any, p: np.ndarray, bound: Bound) -> Solution | None:
     """The interrupted fit as it stands."""
     none = np.zeros(problem.n, dtype=bool)
-    here = local(problem, p, none)
+    here = DenseSurveyor(problem).local(p, none)
     if here is None:
         return None
     sigma = max(float(np.sqrt(here.chi2 / max(problem.N - problem.n, 1))), problem.noise, 1e-300)

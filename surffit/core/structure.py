@@ -19,6 +19,7 @@ from ..exceptions import ExpressionError, TraceError
 from ..trace import expression
 from ..trace.emit import Program, compile_program
 from ..trace.graph import Builder, Node, trace_call
+from ..trace.grid import grid_program
 from ..trace.linearity import LinearSet, linear_set
 
 # relative to the largest value: rounding of a re-arranged special function passes, another branch does not
@@ -130,6 +131,7 @@ class Structure:
     _linear: dict[Any, LinearSet] = field(default_factory=dict)
     _programs: dict[Any, Program] = field(default_factory=dict)
     _gradients: dict[Any, Program] = field(default_factory=dict)
+    _grids: dict[Any, Any] = field(default_factory=dict)
     _graph: Any = None
 
     @property
@@ -154,6 +156,13 @@ class Structure:
         if key not in self._programs:
             self._programs[key] = compile_program(self.builder, self.node, nonlinear=nonlinear, linear=linear, known=known)
         return self._programs[key]
+
+    def grid(self, nonlinear: tuple[str, ...], linear: tuple[str, ...], known: tuple[str, ...], axes: dict[str, int]) -> Any:
+        """The rank-1 form on a rectangular grid, or None where there is none."""
+        key = (nonlinear, linear, known, tuple(axes.items()))
+        if key not in self._grids:
+            self._grids[key] = grid_program(self.builder, self.node, nonlinear=nonlinear, linear=linear, known=known, axes=axes)
+        return self._grids[key]
 
     def constraint_program(self, name: str, varying: tuple[str, ...], known: tuple[str, ...]) -> Program:
         """Value and gradient of one constrained parameter."""

@@ -68,7 +68,7 @@ def from_factor(here: Local, n: int, B: np.ndarray | None, rate: float | None) -
     """
     f, free = here.f, here.free
     k, rank = free.size, f.rank
-    L, scale = here.solve_left, f.scale
+    L, scale = here.left, f.scale
     matrix = np.full((n, n), np.nan)
     undetermined = np.zeros(n, dtype=bool)
     raw = L / scale[:, None]

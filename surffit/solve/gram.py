@@ -9,19 +9,27 @@ triangle of J'J is too ill-conditioned to trust, `IllConditioned` sends the walk
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dtrtrs
 
-from .linear import bounded
-from .problem import Kernel, Problem
+from .linear import Factor, bounded
+from .polish import Local
+from .problem import EPS, Kernel, Problem, finite
 from .separable import Inner
 
 # smallest ratio of pivots of the scaled triangle: steps keep about eps / ratio^2 = 2e-6 relative accuracy
 PIVOT_RATIO = 1e-5
+# the same for the final errors: they keep about eps / ratio^2 = 2e-10
+SURE_RATIO = 1e-3
 BLOCK_ROWS = 8192
+# rows from which the moments pay for their bookkeeping: on a grid, and block by block
+LONG_GRID = 4_000
+LONG_ROWS = 20_000
 
 Term = tuple[np.ndarray, np.ndarray]
 
@@ -33,25 +41,37 @@ class IllConditioned(ArithmeticError):
 class Moments(Protocol):
     """Sums over all rows."""
 
+    noise: float  # absolute rounding error of r'r as `columns` gives it
+
     def columns(self, alpha: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray, float] | None:
         """Phi'Phi (k, k), Phi'r (k,) and r'r with r the residual at (alpha, c); None if not finite."""
 
-    def full(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, float] | None:
-        """J'J (n, n), J'r (n,) and r'r at p; None if not finite."""
+    def full(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """J'J (n, n) and J'r (n,) at p; None if not finite."""
 
-    def curvature(self, p: np.ndarray) -> np.ndarray | None:
+    def residual(self, p: np.ndarray) -> np.ndarray | None:
+        """Weighted residual of the used points at p, (N,); None if not finite."""
+
+    def gradient(self, p: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """J'J and J'r as `full`, from the residual itself: to the last digit."""
+
+    def curvature(self, p: np.ndarray, r: np.ndarray) -> np.ndarray | None:
         """Sum of r_i times the Hessian of F_i, (n, n)."""
 
 
 class BlockMoments:
     """Moments summed over blocks of rows that stay in cache."""
 
+    noise = 0.0
+
     def __init__(self, problem: Problem, parts: Sequence[tuple[Kernel, tuple[slice, ...]]]) -> None:
         whole = problem
         data = whole.data
         weights = None if whole.w is None else whole.w.reshape(-1)
         self.k = whole.k
+        self.problem = problem
         self.blocks = []
+        self.edges = [0]
         per_row = 2 if whole.complex else 1
         index = np.arange(data.size).reshape(data.shape)
         for kernel, part in parts:
@@ -61,6 +81,7 @@ class BlockMoments:
                 w = weights[where] if per_row == 1 else weights[2 * where] + 1j * weights[2 * where + 1]
             block = Problem(kernel, data[part], w, whole.m, whole.k, whole.lower, whole.upper, whole.jac_error)
             self.blocks.append(block)
+            self.edges.append(self.edges[-1] + block.N)
 
     def columns(self, alpha: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray, float] | None:
         G, b, rr = np.zeros((self.k, self.k)), np.zeros(self.k), 0.0
@@ -75,9 +96,9 @@ class BlockMoments:
             rr += float(r @ r)
         return G, b, rr
 
-    def full(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, float] | None:
+    def full(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         n = p.size
-        G, g, rr = np.zeros((n, n)), np.zeros(n), 0.0
+        G, g = np.zeros((n, n)), np.zeros(n)
         for block in self.blocks:
             full = block.full(p)
             if full is None:
@@ -85,13 +106,19 @@ class BlockMoments:
             r, J = full
             G += J @ J.T
             g += J @ r
-            rr += float(r @ r)
-        return G, g, rr
+        return G, g
 
-    def curvature(self, p: np.ndarray) -> np.ndarray | None:
+    def residual(self, p: np.ndarray) -> np.ndarray | None:
+        r = np.concatenate([block.residual(p) for block in self.blocks])
+        return r if finite(r) else None
+
+    def gradient(self, p: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        return self.full(p)
+
+    def curvature(self, p: np.ndarray, r: np.ndarray) -> np.ndarray | None:
         B = np.zeros((p.size, p.size))
-        for block in self.blocks:
-            part = block.curvature(p, block.residual(p))
+        for block, start, stop in zip(self.blocks, self.edges[:-1], self.edges[1:], strict=True):
+            part = block.curvature(p, r[start:stop])
             if part is None:
                 return None
             B += part
@@ -108,16 +135,47 @@ class GridKernel(Protocol):
     def second(self, alpha: np.ndarray, c: np.ndarray) -> Sequence[tuple[int, int, list[Term]]] | None: ...
 
 
-def _stack(groups: Sequence[list[Term] | None], ny: int, nx: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All factors below each other, and which column each belongs to."""
-    owner = [j for j, terms in enumerate(groups) for _ in terms or ()]
-    GY, GX = np.empty((len(owner), ny)), np.empty((len(owner), nx))
-    i = 0
-    for terms in groups:
-        for gy, gx in terms or ():
-            GY[i], GX[i] = gy, gx
-            i += 1
-    return GY, GX, np.array(owner, dtype=int)
+@dataclass(slots=True, eq=False)
+class _Terms:
+    """Factors of several columns below each other. Factors along y that are one array are kept once: most are."""
+
+    U: np.ndarray  # (u, ny)
+    which: np.ndarray  # (t,): row of U that belongs to each term
+    GX: np.ndarray  # (t, nx)
+    owner: np.ndarray  # (t,): column of each term
+
+    @classmethod
+    def of(cls, groups: Sequence[list[Term] | None], ny: int, nx: int) -> _Terms:
+        terms = [(j, gy, gx) for j, group in enumerate(groups) for gy, gx in group or ()]
+        rows: dict[int, int] = {}
+        which = np.array([rows.setdefault(id(gy), len(rows)) for _, gy, _ in terms], dtype=int)
+        U, GX = np.empty((len(rows), ny)), np.empty((len(terms), nx))
+        for i, (_, gy, gx) in enumerate(terms):
+            U[which[i]], GX[i] = gy, gx
+        return cls(U, which, GX, np.array([j for j, _, _ in terms], dtype=int))
+
+    def against(self, image: np.ndarray) -> np.ndarray:
+        """Sum over the grid of each term times an image."""
+        return np.einsum("ij,ij->i", (self.U @ image)[self.which], self.GX)
+
+    def gram(self, W: np.ndarray | None) -> np.ndarray:
+        """Weighted products of all pairs of terms."""
+        if W is None:
+            return (self.U @ self.U.T)[np.ix_(self.which, self.which)] * (self.GX @ self.GX.T)
+        u = len(self.U)
+        p, q = np.triu_indices(u)
+        pair = np.empty((u, u), dtype=int)
+        pair[p, q] = pair[q, p] = np.arange(p.size)
+        lines = (self.U[p] * self.U[q]) @ W
+        a, b = np.triu_indices(len(self.GX))
+        sums = np.einsum("ij,ij,ij->i", lines[pair[self.which[a], self.which[b]]], self.GX[a], self.GX[b])
+        G = np.empty((len(self.GX), len(self.GX)))
+        G[a, b] = G[b, a] = sums
+        return G
+
+    def image(self) -> np.ndarray:
+        """Sum of all terms as an image."""
+        return self.U[self.which].T @ self.GX
 
 
 class GridMoments:
@@ -132,82 +190,103 @@ class GridMoments:
     kernel : GridKernel
     y, w : ndarray, shape (ny, nx), or None for w
         Data and 1/sigma; excluded points have w = 0 and any finite y.
+    used : ndarray of bool or None
+        Points that are not excluded.
     m, k : int
         Number of non-linear and linear parameters.
     """
 
-    def __init__(self, kernel: GridKernel, y: np.ndarray, w: np.ndarray | None, m: int, k: int) -> None:
+    def __init__(self, kernel: GridKernel, y: np.ndarray, w: np.ndarray | None, used: np.ndarray | None, m: int, k: int) -> None:
         self.kernel = kernel
         self.y = y
+        self.w = w
+        self.used = used
         self.W = None if w is None else w * w
+        self.Wy = y if self.W is None else self.W * y
+        self.yy = float(np.vdot(self.Wy, y))
+        self.noise = 8.0 * EPS * self.yy
         self.m, self.k = m, k
 
-    def _gram(self, GY: np.ndarray, GX: np.ndarray) -> np.ndarray:
-        if self.W is None:
-            return (GY @ GY.T) * (GX @ GX.T)
-        a, b = np.triu_indices(len(GY))
-        # the pairs share one product with the weight image; the rest is as long as x
-        sums = np.einsum("ij,ij->i", (GY[a] * GY[b]) @ self.W, GX[a] * GX[b])
-        G = np.empty((len(GY), len(GY)))
-        G[a, b] = G[b, a] = sums
-        return G
-
-    def _residual(self, groups: Sequence[list[Term] | None], factors: np.ndarray) -> tuple[np.ndarray, float]:
-        """W r and r'Wr for the model sum_j factors_j group_j."""
-        GY, GX, owner = _stack(groups, *self.y.shape)
-        r = self.y - (GY * factors[owner, None]).T @ GX if len(owner) else self.y
-        Wr = r if self.W is None else self.W * r
-        return Wr, float(np.vdot(Wr, r))
-
-    def _moments(self, groups: Sequence[list[Term] | None], Wr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        GY, GX, owner = _stack(groups, *self.y.shape)
-        n = len(groups)
-        G_terms = self._gram(GY, GX)
-        g_terms = np.einsum("ij,ij->i", GY @ Wr, GX)
-        if len(owner) == n:
-            return G_terms, g_terms
-        T = np.zeros((n, len(owner)))
-        T[owner, np.arange(len(owner))] = 1.0
-        return T @ G_terms @ T.T, T @ g_terms
+    def _moments(self, groups: Sequence[list[Term] | None], right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Gram matrix of the columns, and their products with an image that carries its weights."""
+        terms = _Terms.of(groups, *self.y.shape)
+        n, t = len(groups), len(terms.owner)
+        G, g = terms.gram(self.W), terms.against(right)
+        if t == n:
+            return G, g
+        T = np.zeros((n, t))
+        T[terms.owner, np.arange(t)] = 1.0
+        return T @ G @ T.T, T @ g
 
     def columns(self, alpha: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray, float] | None:
         fixed, groups = self.kernel.columns(alpha)
-        Wr, rr = self._residual([fixed, *groups], np.concatenate([[1.0], c]))
-        if not np.isfinite(rr):
+        G, b = self._moments([*groups, fixed], self.Wy)
+        # from moments of the data: no pass over the image but the one product above
+        f = np.append(c, 1.0)
+        Gf = G @ f
+        rr = self.yy - float(2.0 * (f @ b) - f @ Gf)
+        if not (math.isfinite(rr) and finite(G)):
             return None
-        G, b = self._moments(groups, Wr)
-        return (G, b, rr) if np.isfinite(G.sum()) else None
+        if rr < 1e3 * self.noise:
+            raise IllConditioned  # so little is left of the data that the difference of sums has no digits
+        k = self.k
+        return G[:k, :k], (b - Gf)[:k], rr
 
-    def full(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, float] | None:
-        value, groups = self.kernel.full(p[: self.m], p[self.m :])
-        Wr, rr = self._residual([value], np.ones(1))
-        if not np.isfinite(rr):
-            return None
-        G, g = self._moments(groups, Wr)
-        return (G, g, rr) if np.isfinite(G.sum()) else None
+    def full(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        fixed, _ = self.kernel.columns(p[: self.m])
+        _, groups = self.kernel.full(p[: self.m], p[self.m :])
+        G, b = self._moments([*groups, fixed], self.Wy)
+        # the model itself is the linear columns times c, plus what has no linear parameter
+        f = np.concatenate([np.zeros(self.m), p[self.m :], [1.0]])
+        g = b - G @ f
+        n = p.size
+        return (G[:n, :n], g[:n]) if finite(G) and finite(g) else None
 
-    def curvature(self, p: np.ndarray) -> np.ndarray | None:
+    def _image(self, p: np.ndarray) -> np.ndarray:
         value, _ = self.kernel.full(p[: self.m], p[self.m :])
+        return _Terms.of([value], *self.y.shape).image()
+
+    def residual(self, p: np.ndarray) -> np.ndarray | None:
+        r = self.y - self._image(p)
+        if self.w is not None:
+            r *= self.w
+        r = r.reshape(-1) if self.used is None else r[self.used]
+        return r if finite(r) else None
+
+    def _weighted(self, r: np.ndarray) -> np.ndarray:
+        """The residual of the used points as an image, weighted once more."""
+        if self.used is None:
+            image = r.reshape(self.y.shape)
+        else:
+            image = np.zeros(self.y.shape)
+            image[self.used] = r
+        return image if self.w is None else image * self.w
+
+    def gradient(self, p: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        _, groups = self.kernel.full(p[: self.m], p[self.m :])
+        G, g = self._moments(groups, self._weighted(r))
+        return (G, g) if finite(G) and finite(g) else None
+
+    def curvature(self, p: np.ndarray, r: np.ndarray) -> np.ndarray | None:
         second = self.kernel.second(p[: self.m], p[self.m :])
         if second is None:
             return None
-        Wr, _ = self._residual([value], np.ones(1))
         B = np.zeros((p.size, p.size))
         if second:
-            GY, GX, owner = _stack([terms for _, _, terms in second], *self.y.shape)
-            sums = np.bincount(owner, np.einsum("ij,ij->i", GY @ Wr, GX), minlength=len(second))
+            terms = _Terms.of([group for _, _, group in second], *self.y.shape)
+            sums = np.bincount(terms.owner, terms.against(self._weighted(r)), minlength=len(second))
             for (j, l, _), total in zip(second, sums, strict=True):
                 B[j, l] = B[l, j] = total
-        return B if np.isfinite(B).all() else None
+        return B if finite(B) else None
 
 
-def triangle(G: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Upper triangle R and column norms S with G = S R'R S; raises `IllConditioned`."""
+def triangle(G: np.ndarray, ratio: float = PIVOT_RATIO) -> tuple[np.ndarray, np.ndarray]:
+    """Upper triangle R and column norms S with G = S R'R S; raises `IllConditioned` for pivots below `ratio`."""
     S = np.sqrt(np.maximum(G.diagonal(), 0.0))
     if not (S > 0).all():
         raise IllConditioned
     R, info = dpotrf(G / np.outer(S, S), lower=0, clean=1)
-    if info or R.diagonal().min() < PIVOT_RATIO:
+    if info or R.diagonal().min() < ratio:
         raise IllConditioned
     return R, S
 
@@ -218,6 +297,7 @@ class GramEngine:
     def __init__(self, problem: Problem, moments: Moments, c: np.ndarray) -> None:
         self.problem = problem
         self.moments = moments
+        self.noise = moments.noise
         # where the last linear solution stood: sums are taken of what is left there, not of the data, to keep digits
         self.c = c
 
@@ -255,7 +335,7 @@ class GramEngine:
         sums = self.moments.full(np.concatenate([point.alpha, point.c]))
         if sums is None:
             return None
-        G, g, _ = sums
+        G, g = sums
         m = problem.m
         A, gradient = G[:m, :m], g[:m]
         free = m + np.flatnonzero(point.work)
@@ -265,6 +345,32 @@ class GramEngine:
             A = A - X.T @ X
             gradient = gradient - X.T @ dtrtrs(R, g[free] / S, trans=1)[0]
         return A, gradient
+
+
+class GramSurveyor:
+    """The end of a fit on moments: the triangle comes from J'J where its pivots leave ten digits, else `IllConditioned`."""
+
+    def __init__(self, problem: Problem, moments: Moments) -> None:
+        self.problem, self.moments = problem, moments
+
+    def local(self, p: np.ndarray, held: np.ndarray) -> Local | None:
+        problem = self.problem
+        problem.nfev += 1
+        problem.njev += 1
+        r = self.moments.residual(p)
+        if r is None:
+            return None
+        sums = self.moments.gradient(p, r)
+        if sums is None:
+            return None
+        G, g = sums
+        free = np.flatnonzero(~held)
+        R, S = triangle(G[np.ix_(free, free)], SURE_RATIO)
+        f = Factor(R, np.arange(free.size), S, free.size, None, None)
+        return Local(problem, p, r, free, f, dtrtrs(R, g[free] / S, trans=1)[0], None)
+
+    def curvature(self, here: Local) -> np.ndarray | None:
+        return self.moments.curvature(here.p, here.r)
 
 
 def row_blocks(shape: tuple[int, ...], size: int = BLOCK_ROWS) -> list[tuple[slice, ...]]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .gram import GramEngine, IllConditioned, Moments
+from .gram import GramEngine, GramSurveyor, IllConditioned, Moments
 from .linear import bounded, factor, refine, solve
-from .polish import Local, Polished, curvature, local, polish
+from .polish import DenseSurveyor, Local, Polished, Surveyor, curvature, polish
 from .problem import Problem
 from .separable import DenseEngine, Engine, Inner, walk
 from .status import CONVERGED, Status
@@ -22,7 +22,6 @@ from .status import CONVERGED, Status
 KAPPA = 1e-2  # of a standard deviation: what may be left of the step at a minimum
 CONDITION = 1e9  # scaled condition beyond which a walk has left the region the data speak about
 ESCAPES = 3
-LONG_ROWS = 20_000  # rows from which the walk is done on moments
 
 Callback = Callable[[np.ndarray, np.ndarray, float], bool]
 
@@ -83,7 +82,7 @@ def minimise(
         Start of the linear ones for a restart in the full space; None or nan: as solved at `alpha`.
     options : Options
     moments : Moments, optional
-        Sums over rows for long data; used from `LONG_ROWS` rows on.
+        Sums over rows for long data.
     callback : callable, optional
         Called with (alpha, c, chi2) after accepted steps; a true answer stops the fit.
 
@@ -94,14 +93,12 @@ def minimise(
     """
     if problem.m == 0:
         return _linear(problem, options, callback)
-    first = DenseEngine(problem).inner(alpha)
-    if first is None:
+    first, walked = _walk(problem, alpha, options, moments, callback)
+    if first is None or walked is None:
         return None
     start = np.concatenate([alpha, first.c])
-    found, status, name, iterations = _walk(problem, alpha, first, options, moments, callback)
-    if found is None:
-        return None
-    solution = judge(problem, found, status, start, first.chi2, options, name, iterations)
+    found, status, name, iterations = walked
+    solution = judge(problem, found, status, start, first.chi2, options, name, iterations, moments if name == "gram" else None)
     if solution is None:
         return None
     if status & (Status.ABORTED | Status.MAX_NFEV):
@@ -123,12 +120,10 @@ def minimise(
         away = _downhill(problem, solution)
         if away is None:
             break
-        point = DenseEngine(problem).inner(away[: problem.m])
-        if point is None:
+        _, walked = _walk(problem, away[: problem.m], options, None, callback)
+        if walked is None:
             break
-        found, status, name, iterations = _walk(problem, point.alpha, point, options, moments, callback)
-        if found is None:
-            break
+        found, status, name, iterations = walked
         next_ = judge(problem, found, status, start, first.chi2, options, name, solution.iterations + iterations)
         if next_ is None or next_.here.chi2 >= solution.here.chi2:
             break
@@ -179,24 +174,24 @@ def _linear(problem: Problem, options: Options, callback: Callback | None) -> So
 
 
 def _walk(
-    problem: Problem, alpha: np.ndarray, first: Inner, options: Options, moments: Moments | None, callback: Callback | None
-) -> tuple[np.ndarray | None, Status, str, int]:
-    """Walk on moments where the data are long, else on whole columns."""
+    problem: Problem, alpha: np.ndarray, options: Options, moments: Moments | None, callback: Callback | None
+) -> tuple[Inner | None, tuple[np.ndarray, Status, str, int] | None]:
+    """Walk on moments where the data are long, else on whole columns; the start as solved, and where the walk ended."""
     extra = Status(0)
-    engine: Engine
-    if moments is not None and problem.N >= LONG_ROWS:
-        engine, name = GramEngine(problem, moments, first.c.copy()), "gram"
+    engines: list[tuple[str, Engine]] = [("dense", DenseEngine(problem))]
+    if moments is not None:
+        engines.insert(0, ("gram", GramEngine(problem, moments, np.zeros(problem.k))))
+    for name, engine in engines:
         try:
-            walked = walk(engine, alpha, max_nfev=options.max_nfev, sigma_known=options.sigma_known, callback=callback)
+            first = engine.inner(alpha)
+            if first is None:
+                return None, None
+            walked = walk(engine, first, max_nfev=options.max_nfev, sigma_known=options.sigma_known, callback=callback)
         except IllConditioned:
-            extra, walked = Status.QR_FALLBACK, None
-        if walked is not None:
-            return np.concatenate([walked.alpha, walked.c]), walked.status, name, walked.iterations
-    engine, name = DenseEngine(problem), "dense"
-    walked = walk(engine, alpha, max_nfev=options.max_nfev, first=first, sigma_known=options.sigma_known, callback=callback)
-    if walked is None:
-        return None, Status.NONFINITE_START, name, 0
-    return np.concatenate([walked.alpha, walked.c]), walked.status | extra, name, walked.iterations
+            extra = Status.QR_FALLBACK
+            continue
+        return first, (np.concatenate([walked.alpha, walked.c]), walked.status | extra, name, walked.iterations)
+    return None, None
 
 
 def _sigma(problem: Problem, chi2: float, options: Options) -> float:
@@ -206,35 +201,49 @@ def _sigma(problem: Problem, chi2: float, options: Options) -> float:
     return max(sigma, problem.noise, np.finfo(float).tiny)
 
 
-def _held(problem: Problem, p: np.ndarray, J: np.ndarray, r: np.ndarray) -> np.ndarray:
+def _held(problem: Problem, here: Local) -> np.ndarray:
     """Parameters on a bound from which chi-square doesn't pull them back inside."""
+    p = here.p
     on_lower, on_upper = p <= problem.lower, p >= problem.upper
     if not (on_lower.any() or on_upper.any()):
         return np.zeros(problem.n, dtype=bool)
-    g = J @ r
-    slack = 1e-6 * np.sqrt(np.einsum("ij,ij->i", J, J) * (r @ r))
+    g = here.J @ here.r
+    slack = 1e-6 * np.sqrt(np.einsum("ij,ij->i", here.J, here.J) * here.chi2)
     return (on_lower & (g <= slack)) | (on_upper & (g >= -slack))
 
 
 def judge(
-    problem: Problem, p: np.ndarray, status: Status, start: np.ndarray, start_chi2: float, options: Options, name: str, iterations: int
-) -> Solution | None:
+    problem: Problem, p: np.ndarray, status: Status, start: np.ndarray, start_chi2: float, options: Options, name: str, iterations: int,
+    moments: Moments | None = None,
+) -> Solution | None:  # fmt: skip
     """Polish, then say what kind of point this is."""
+    if moments is not None:
+        try:
+            return _judge(GramSurveyor(problem, moments), problem, p, status, start, start_chi2, options, name, iterations)
+        except IllConditioned:
+            pass  # whole columns by QR keep the digits
+    return _judge(DenseSurveyor(problem), problem, p, status, start, start_chi2, options, name, iterations)
+
+
+def _judge(
+    surveyor: Surveyor, problem: Problem, p: np.ndarray, status: Status, start: np.ndarray, start_chi2: float, options: Options, name: str,
+    iterations: int,
+) -> Solution | None:  # fmt: skip
     none = np.zeros(problem.n, dtype=bool)
     for _ in range(problem.n + 1):
-        here = local(problem, p, none)
+        here = surveyor.local(p, none)
         if here is None:
             return None
-        held = _held(problem, p, here.J, here.r) if problem.bounded else none
+        held = _held(problem, here) if problem.bounded else none
         if held.any():
-            here = local(problem, p, held)
+            here = surveyor.local(p, held)
             if here is None:
                 return None
         sigma = _sigma(problem, here.chi2, options)
         if options.polish and not status & Status.ABORTED:
-            done = polish(problem, here, held, sigma, max(options.max_nfev, problem.nfev + 1))
+            done = polish(problem, surveyor, here, held, sigma, max(options.max_nfev, problem.nfev + 1))
         else:
-            done = Polished(here, float(np.sqrt(here.qtr @ here.qtr)) / sigma, curvature(problem, here), none)
+            done = Polished(here, float(np.sqrt(here.qtr @ here.qtr)) / sigma, curvature(surveyor, problem, here), none)
         if not done.bound_hit.any():
             break
         # a step wants to leave the box: put those parameters on their bound and look again
@@ -243,7 +252,7 @@ def judge(
         z[done.here.free] = done.here.step(done.here.qtr)
         goal = np.clip(p + z, problem.lower, problem.upper)
         p[done.bound_hit] = goal[done.bound_hit]
-        trial = local(problem, p, none)
+        trial = surveyor.local(p, none)
         if trial is None or trial.chi2 > done.here.chi2 * (1 + 1e-6) + sigma**2 * 1e-3:
             break
     here = done.here
@@ -256,7 +265,9 @@ def judge(
             saddle = _saddle_direction(problem, here, rate, vectors, B)
         else:
             rate = 0.0
-    no_effect = ~here.J.any(axis=1)
+    no_effect = np.zeros(problem.n, dtype=bool)
+    if here.f.rank < here.free.size:
+        no_effect = ~here.J.any(axis=1)
     return Solution(
         here, status, held, no_effect, done.kappa, rate, B, _sigma(problem, here.chi2, options), start, start_chi2,
         saddle=saddle, engine=name, iterations=iterations,
@@ -267,7 +278,7 @@ def _saddle_direction(problem: Problem, here: Local, rate: float, vectors: np.nd
     """Direction (n,) in which chi-square curves down, or None at a minimum."""
     scaled = None
     if vectors is not None and rate >= 1.0 + 1e-6:
-        scaled = here.solve_left @ vectors[:, -1]
+        scaled = here.left @ vectors[:, -1]
     elif here.f.rank < here.free.size:
         # without effect to first order; the second order may still matter
         V0 = here.f.null_space()
@@ -329,7 +340,7 @@ def _better(one: Solution, two: Solution) -> Solution:
 
 def _deficient_at(problem: Problem, p: np.ndarray) -> bool:
     """Whether parameters are redundant already at the start: a restart would not cure that."""
-    here = local(problem, p, np.zeros(problem.n, dtype=bool))
+    here = DenseSurveyor(problem).local(p, np.zeros(problem.n, dtype=bool))
     return here is not None and here.f.rank < problem.n
 
 

@@ -11,7 +11,8 @@ separately whether chi-square curves down there.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from scipy.linalg.lapack import dposv
@@ -24,67 +25,105 @@ NEGLIGIBLE = 1e-6  # of a standard deviation
 FINAL = 1e-8  # of a standard deviation: a Newton step this short is the last
 
 
-@dataclass(slots=True, eq=False)
 class Local:
-    """Everything first and second derivatives say at one point.
+    """Everything first derivatives say at one point.
 
-    `free` lists the parameters that may move, in the order of the factor; `directions` (rank, n_free) are the rows that
-    turn `z` into a scaled step, `null` (n_free - rank, n_free) the scaled directions without effect.
+    Attributes
+    ----------
+    p, r : ndarray
+        Parameters and weighted residual.
+    chi2 : float
+    free : ndarray of int
+        The parameters that may move, in the order of the factor.
+    f : Factor
+        Of their columns.
+    qtr : ndarray, shape (rank,)
+        Q'r, the Gauss-Newton step in units of the errors.
     """
 
-    p: np.ndarray
-    r: np.ndarray
-    chi2: float
-    J: np.ndarray
-    free: np.ndarray
-    f: Factor
-    qtr: np.ndarray
-    solve_left: np.ndarray = field(repr=False)  # L with scaled step = L z
+    __slots__ = ("_J", "_left", "_problem", "chi2", "f", "free", "p", "qtr", "r")
+
+    def __init__(
+        self, problem: Problem, p: np.ndarray, r: np.ndarray, free: np.ndarray, f: Factor, qtr: np.ndarray, J: np.ndarray | None
+    ) -> None:
+        self._problem = problem
+        self.p, self.r, self.chi2 = p, r, float(r @ r)
+        self.free, self.f, self.qtr = free, f, qtr
+        self._J = J
+        self._left: np.ndarray | None = None
+
+    @property
+    def J(self) -> np.ndarray:
+        """Weighted derivatives (n, N); computed on first use where the walk went without them."""
+        if self._J is None:
+            full = self._problem.full(self.p)
+            self._J = np.zeros((self._problem.n, self._problem.N)) if full is None else full[1]
+        return self._J
 
     @property
     def scale(self) -> np.ndarray:
+        """Norms of the free columns, about."""
         return self.f.scale
 
+    @property
+    def left(self) -> np.ndarray:
+        """L (n_free, rank) with scaled minimum-norm step = L z, i.e. (J S^-1) L = Q."""
+        if self._left is None:
+            f = self.f
+            L = np.zeros((f.pivot.size, f.rank))
+            if f.tail is None:
+                L[f.pivot] = f.solve_r(np.eye(f.rank))
+            elif f.rank:
+                L[f.pivot] = np.linalg.pinv(np.hstack([f.r, f.tail]), rcond=EPS)
+            self._left = L
+        return self._left
+
     def step(self, z: np.ndarray) -> np.ndarray:
-        """Full step of the free parameters for a step z in units of the errors."""
-        return (self.solve_left @ z) / self.scale
+        """Step of the free parameters for a step z in units of the errors."""
+        return (self.left @ z) / self.f.scale
 
 
-def local(problem: Problem, p: np.ndarray, held: np.ndarray) -> Local | None:
-    """Factor the derivatives at p, leaving out the held parameters; None if they aren't finite."""
-    full = problem.full(p)
-    if full is None:
-        return None
-    r, J = full
-    free = np.flatnonzero(~held)
-    f = factor(J if free.size == p.size else J[free], problem.jac_error)
-    if f is None:
-        return None
-    return Local(p, r, float(r @ r), J, free, f, f.qt(r), left_inverse(f))
+class Surveyor(Protocol):
+    """How the end of a fit looks at a problem."""
+
+    def local(self, p: np.ndarray, held: np.ndarray) -> Local | None:
+        """First derivatives at p, leaving out the held parameters; None if they aren't finite."""
+
+    def curvature(self, here: Local) -> np.ndarray | None:
+        """Sum of r_i times the Hessian of F_i, (n, n); None where it can't be had."""
 
 
-def left_inverse(f: Factor) -> np.ndarray:
-    """L (k, rank) with scaled minimum-norm step = L z, i.e. (J S^-1) L = Q."""
-    k = f.pivot.size
-    L = np.zeros((k, f.rank))
-    if f.tail is None:
-        L[f.pivot] = f.solve_r(np.eye(k))
-    elif f.rank:
-        L[f.pivot] = np.linalg.pinv(np.hstack([f.r, f.tail]), rcond=EPS)
-    return L
+class DenseSurveyor:
+    """Whole columns, QR."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+    def local(self, p: np.ndarray, held: np.ndarray) -> Local | None:
+        problem = self.problem
+        full = problem.full(p)
+        if full is None:
+            return None
+        r, J = full
+        free = np.flatnonzero(~held)
+        f = factor(J if free.size == p.size else J[free], problem.jac_error)
+        return None if f is None else Local(problem, p, r, free, f, f.qt(r), J)
+
+    def curvature(self, here: Local) -> np.ndarray | None:
+        return self.problem.curvature(here.p, here.r)
 
 
-def curvature(problem: Problem, here: Local) -> tuple[np.ndarray, np.ndarray] | None:
+def curvature(surveyor: Surveyor, problem: Problem, here: Local) -> tuple[np.ndarray, np.ndarray] | None:
     """K (rank, rank) and the scaled B (n_free, n_free); None where second derivatives can't be had."""
     if not problem.m:
         return np.zeros((here.f.rank, here.f.rank)), np.zeros((here.free.size, here.free.size))
-    B = problem.curvature(here.p, here.r)
+    B = surveyor.curvature(here)
     if B is None:
         return None
     if here.free.size < problem.n:
         B = B[np.ix_(here.free, here.free)]
     scaled = B / here.scale / here.scale[:, None]
-    L = here.solve_left
+    L = here.left
     return L.T @ scaled @ L, scaled
 
 
@@ -98,13 +137,14 @@ class Polished:
     bound_hit: np.ndarray  # parameters that a step wanted to carry across a bound
 
 
-def polish(problem: Problem, here: Local, held: np.ndarray, sigma: float, max_nfev: int) -> Polished:
+def polish(problem: Problem, surveyor: Surveyor, here: Local, held: np.ndarray, sigma: float, max_nfev: int) -> Polished:
     """
     Newton steps (Gauss-Newton where the Hessian isn't positive or can't be had) until they stop shrinking.
 
     Parameters
     ----------
     problem : Problem
+    surveyor : Surveyor
     here : Local
         Where the walk ended.
     held : ndarray of bool, shape (n,)
@@ -124,7 +164,7 @@ def polish(problem: Problem, here: Local, held: np.ndarray, sigma: float, max_nf
     for _ in range(GAUSS_NEWTON_STEPS):
         z = here.qtr
         left = math.sqrt(z @ z)
-        second = curvature(problem, here)
+        second = curvature(surveyor, problem, here)
         newton = False
         if second is not None and here.f.rank:
             # I - K is positive definite just where its Cholesky factor exists
@@ -153,7 +193,7 @@ def polish(problem: Problem, here: Local, held: np.ndarray, sigma: float, max_nf
             break
         if not (np.abs(p - here.p) > 4e-16 * np.abs(p)).any():
             break
-        trial = local(problem, p, held)
+        trial = surveyor.local(p, held)
         if trial is None or trial.f.rank != here.f.rank or trial.chi2 > best.chi2 * (1.0 + 1e-9):
             break
         here = trial

@@ -43,6 +43,7 @@ class Engine(Protocol):
     """How the walk looks at a problem."""
 
     problem: Problem
+    noise: float  # absolute rounding error of chi-square
 
     def inner(self, alpha: np.ndarray) -> Inner | None:
         """Solve for the linear parameters; None where the model isn't finite."""
@@ -64,6 +65,8 @@ class Walk:
 
 class DenseEngine:
     """Whole columns in memory, QR for the linear part."""
+
+    noise = 0.0
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -105,25 +108,22 @@ class DenseEngine:
 
 def walk(
     engine: Engine,
-    alpha: np.ndarray,
+    start: Inner,
     *,
     max_nfev: int,
-    first: Inner | None = None,
     sigma_known: bool = False,
     callback: Callable[[np.ndarray, np.ndarray, float], bool] | None = None,
-) -> Walk | None:
+) -> Walk:
     """
     Levenberg-Marquardt in the non-linear parameters, the linear ones solved at every point.
 
     Parameters
     ----------
     engine : Engine
-    alpha : ndarray, shape (m,)
-        Start, within the bounds.
+    start : Inner
+        `engine.inner` at the start, which lies within the bounds.
     max_nfev : int
         Limit of the problem's evaluations.
-    first : Inner, optional
-        `engine.inner(alpha)` where it is known already.
     sigma_known : bool
         Judge steps against unit variance when that is smaller than the residual variance.
     callback : callable, optional
@@ -131,15 +131,12 @@ def walk(
 
     Returns
     -------
-    Walk or None
-        None if the model isn't finite at the start.
+    Walk
     """
     problem = engine.problem
     m = problem.m
     lower, upper = problem.lower[:m], problem.upper[:m]
-    point = engine.inner(alpha) if first is None else first
-    if point is None:
-        return None
+    point = start
     dof = max(problem.N - problem.n, 1)
     lam, up = 1e-3, 2.0
     status = Status(0)
@@ -190,10 +187,10 @@ def walk(
             predicted = float(2.0 * (gradient @ step) - step @ (scaled @ step))
             if lam < 0.1 and length <= STEP_IN_SIGMA * floor:
                 status = Status.CONVERGED_GRADIENT
-            elif length == 0.0 or abs(predicted) <= RELATIVE_GAIN * point.chi2:
+            elif length == 0.0 or abs(predicted) <= RELATIVE_GAIN * point.chi2 + engine.noise:
                 status = Status.CONVERGED_FTOL
             trial = engine.inner(new)
-            if trial is not None and trial.chi2 <= point.chi2 and (predicted > 0 or status):
+            if trial is not None and trial.chi2 <= point.chi2 + engine.noise and (predicted > 0 or status):
                 gain = (point.chi2 - trial.chi2) / predicted if predicted > 0 else 0.0
                 lam *= max(1.0 / 3.0, 1.0 - (2.0 * gain - 1.0) ** 3)
                 up = 2.0

@@ -153,7 +153,7 @@ def _series(df: pd.DataFrame, value: Any, role: str, names: dict[str, str]) -> p
         msg = f"{role} carries the unit {value.unit}, which a table can't; pass plain numbers in the unit you mean"
         raise DataError(msg, role=role)
     if isinstance(value, np.ma.MaskedArray):
-        value = value.astype(float).filled(np.nan)
+        value = np.ma.filled(value.astype(float), np.nan)
     array = np.asarray(value)
     if array.ndim == 0:
         array = np.full(len(df), array)

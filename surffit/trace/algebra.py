@@ -88,14 +88,14 @@ class Algebra:
         number: Index = None
         array: Index = None
         for f in factors:
-            s, v = self._split(sure(f))
+            s, v = self.split(sure(f))
             number = s if number is None else number if s is None else self._times(number, s)
             array = v if array is None else array if v is None else self.op("mul", array, v)
         if array is None:
             return number
         return array if number is None else self._scaled(number, array)
 
-    def _split(self, i: int) -> tuple[Index, Index]:
+    def split(self, i: int) -> tuple[Index, Index]:
         """Number part and array part of a product."""
         builder = self.builder
         if not self.flags[i] & ARRAY:
@@ -105,7 +105,7 @@ class Algebra:
             if not self.flags[a] & ARRAY:
                 return a, b
         elif builder.ops[i] == "neg":
-            s, v = self._split(builder.args[i][0])
+            s, v = self.split(builder.args[i][0])
             minus = self.const(-1.0)
             return (minus if s is None else self._times(minus, s)), v
         return None, i
@@ -140,7 +140,7 @@ class Algebra:
     def _scaled(self, number: int, array: int) -> int:
         if not self.flags[array] & ARRAY:
             return self._times(number, array)
-        s, v = self._split(array)
+        s, v = self.split(array)
         if s is not None:
             number = self._times(number, s)
         known = self.value(number)
@@ -155,12 +155,12 @@ class Algebra:
         if a is None:
             return None
         if self.flags[b] & ARRAY:
-            s, v = self._split(a)
+            s, v = self.split(a)
             if v is None:
                 return self.op("div", a, b)
             quotient = self.op("div", v, b)
             return quotient if s is None else self._scaled(s, quotient)
-        s, v = self._split(a)
+        s, v = self.split(a)
         if v is None:
             return self.op("div", a, b)
         factor = self.op("div", self.const(1.0) if s is None else s, b)

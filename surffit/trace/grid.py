@@ -229,6 +229,8 @@ class _Splitter:
             return self._times((self.one, builder.constant_index(-1.0)), a)
         if rule in ("square", "pow") and len(a) == 1:
             return self._split_power(op, args, a[0])
+        if rule == "square" or (rule == "pow" and self.algebra.value(args[1]) == 2.0):
+            return self._product(a, a)
         if rule in ("sqrt", "abs", "fabs", "reciprocal", "sign") and len(a) == 1:
             gy, gx = a[0]
             # The square root of a product splits only when no factor is negative.
@@ -246,7 +248,7 @@ class _Splitter:
         if rule == "mul":
             if len(a) == 1:
                 return self._times(a[0], b)
-            return self._times(b[0], a) if len(b) == 1 else None
+            return self._times(b[0], a) if len(b) == 1 else self._product(a, b)
         if rule == "div" and len(b) == 1:
             gy, gx = b[0]
             return [(self._over(ty, gy), self._over(tx, gx)) for ty, tx in a]
@@ -258,6 +260,28 @@ class _Splitter:
     def _times(self, term: Term, terms: Terms) -> Terms:
         mul = self.algebra.mul
         return [(sure(mul(term[0], gy)), sure(mul(term[1], gx))) for gy, gx in terms]
+
+    def _product(self, a: Terms, b: Terms) -> Terms | None:
+        """Product of two sums, multiplied out where nothing in it can cancel."""
+        if not (self._one_signed(a) and self._one_signed(b)):
+            return None
+        return self._merged([term for factor in a for term in self._times(factor, b)])
+
+    def _one_signed(self, terms: Terms) -> bool:
+        """Whether all terms have the same sign, up to a common number."""
+        kinds = set()
+        for term in terms:
+            numbers = []
+            sign = 1
+            for factor in term:
+                number, array = self.algebra.split(factor)
+                if number is not None and self.builder.ops[number] == "neg":
+                    number, sign = self.builder.args[number][0], -sign
+                if number is not None and number != self.one:
+                    numbers.append(number)
+                sign *= 1 if array is None else self._sign(array)
+            kinds.add((*sorted(numbers), sign))
+        return len(kinds) == 1 and kinds.pop()[-1] != 0
 
     def _split_power(self, op: str, args: tuple[int, ...], term: Term) -> Terms | None:
         gy, gx = term
@@ -341,7 +365,7 @@ class _Splitter:
                 side = 0 if by else 1
                 alone[side] = algebra.add(alone[side], algebra.mul(gy, gx))
         for side, total in alone.items():
-            if total is not None:
+            if total is not None and algebra.value(total) != 0.0:
                 out.append((self.one, total) if side == 1 else (total, self.one))
         return out
 

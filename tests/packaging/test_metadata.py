@@ -58,8 +58,13 @@ def test_entry_points_are_installed_as_written(setup, group):
 def test_entry_points_load(group):
     points = [point for point in metadata.entry_points(group=group) if point.dist.name == "surffit"]
     assert points
+    import lmfit.models
+
+    # older lmfits, which are allowed, have fewer models
+    absent = {point.name for point in points if point.value.startswith("lmfit.") and not hasattr(lmfit.models, point.attr)}
+    assert absent <= {"bose", "fermi"}
     for point in points:
-        assert callable(point.load())
+        assert point.name in absent or callable(point.load())
 
 
 def test_extras_named_in_error_texts_exist(project, setup):

@@ -62,7 +62,7 @@ TRAPS = {
     "clip": lambda x, a, b, c, d: np.clip(a, -1e9, 1e9) * x,
     "test": lambda x, a, b, c, d: (x > a) * x,
     "modulus": lambda x, a, b, c, d: abs(a + 1j * x),
-    "cancels (missed, safely)": lambda x, a, b, c, d: (a * b) / b * x if False else a * a / a * x,
+    "cancels (missed, safely)": lambda x, a, b, c, d: a * a / a * x,
 }
 
 
