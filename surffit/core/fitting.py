@@ -67,8 +67,7 @@ def fit(model: SurfaceModel, params: lmfit.Parameters, request: FitCall) -> Surf
     _check_options(request)
     data = open_door(request.data, request.coords, mask=request.mask, nan_policy=request.nan_policy, coerce=request.coerce, **request.errors)
     with np.errstate(all="ignore"):
-        outcome = _solve(model, params, data, request)
-    return SurfaceResult(model, outcome)
+        return SurfaceResult(model, _solve(model, params, data, request))
 
 
 def _check_options(request: FitCall) -> None:

@@ -321,8 +321,6 @@ def condition(here: Local) -> float:
 
 
 def _good(solution: Solution) -> bool:
-    if solution.here.f.rank < solution.here.free.size:
-        return solution.kappa <= KAPPA
     return bool(
         solution.kappa <= KAPPA
         and (solution.rate is None or solution.rate < 1.0)
@@ -368,6 +366,12 @@ def _trust_region(problem: Problem, p: np.ndarray, options: Options) -> np.ndarr
     return np.asarray(found.x)
 
 
+def _far_off(problem: Problem, solution: Solution) -> bool:
+    """Whether a non-linear parameter has grown a thousandfold (from 0 there is no telling)."""
+    start, end = np.abs(solution.start[: problem.m]), np.abs(solution.p[: problem.m])
+    return bool(((start > 0) & (end > 1e3 * start)).any())
+
+
 def final_flags(problem: Problem, solution: Solution) -> None:
     """Turn the evidence into flags."""
     status = solution.status
@@ -383,15 +387,12 @@ def final_flags(problem: Problem, solution: Solution) -> None:
         if solution.saddle is not None:
             status |= Status.NOT_A_MINIMUM
         if not solution.kappa <= KAPPA:
-            wide = np.abs(solution.p[: problem.m]) > 1e3 * np.maximum(np.abs(solution.start[: problem.m]), 1e-300)
-            runaway = problem.m > 0 and bool(wide.any()) and not condition(here) < 1e6
+            runaway = _far_off(problem, solution) and not condition(here) < 1e6
             status = (status & ~CONVERGED) | (Status.RUNAWAY if runaway else Status.STALLED)
         else:
             status &= ~Status.STALLED
             if not status & CONVERGED:
                 status |= Status.CONVERGED_GRADIENT
-            if problem.m and not deficient and condition(here) >= CONDITION:
-                wide = np.abs(solution.p[: problem.m]) > 1e3 * np.maximum(np.abs(solution.start[: problem.m]), 1e-300)
-                if wide.any():
-                    status |= Status.RUNAWAY
+            if condition(here) >= CONDITION and _far_off(problem, solution):
+                status |= Status.RUNAWAY
     solution.status = status

@@ -22,7 +22,7 @@ from .problem import EPS, Problem
 
 GAUSS_NEWTON_STEPS = 60
 NEGLIGIBLE = 1e-6  # of a standard deviation
-FINAL = 1e-8  # of a standard deviation: a Newton step this short is the last
+FINAL = 1e-10  # of a standard deviation: a Newton step this short is the last
 
 
 class Local:

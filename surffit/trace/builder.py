@@ -20,7 +20,7 @@ import numpy as np
 from surffit.exceptions import TraceError
 
 from .node import ArrayNode, Node, PickedNode
-from .ops import BOOL_ARGUMENTS, FIRST_ARGUMENT_FIXED, OPS
+from .ops import BOOL_ARGUMENTS, FIRST_ARGUMENT_FIXED, OPS, WHOLE_ORDER
 
 ARRAY, COMPLEX, BOOL = 1, 2, 4
 MOST_NODES = 200_000
@@ -244,8 +244,11 @@ class Builder:
         if below & BOOL and op not in BOOL_ARGUMENTS:
             msg = f"{op} of a truth value can't be recorded; turn it into a number with numpy.where(test, 1.0, 0.0)"
             raise TraceError(msg, operation=op)
-        if op in FIRST_ARGUMENT_FIXED and (self.mask[args[0]] or self.flags[args[0]] & ARRAY):
+        if op in FIRST_ARGUMENT_FIXED and self.ops[args[0]] != "constant":
             msg = f"the first argument of {op} must be a constant: no derivative is known for it"
+            raise TraceError(msg, operation=op)
+        if op in WHOLE_ORDER and self.payload[args[0]] not in range(101):
+            msg = f"the order of {op} must be a whole number from 0 to 100, not {self.payload[args[0]]}"
             raise TraceError(msg, operation=op)
         if op in ("and", "or", "xor", "invert") and not (every & BOOL and below & ARRAY):
             msg = f"the bitwise operator {op!r} is recorded for tests on coordinates only"

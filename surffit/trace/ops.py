@@ -226,6 +226,9 @@ UFUNCS = MappingProxyType(_ufuncs())
 FIRST_ARGUMENT_FIXED = frozenset({*_SPECIAL_ORDER.split(), "polygamma", "spherical_jn", "complex_polygamma"})
 """Operations whose first argument (an order) has no derivative here and so must not hold a parameter."""
 
+WHOLE_ORDER = frozenset({"polygamma", "complex_polygamma", "spherical_jn"})
+"""Operations whose first argument is a small whole number; a large one (from a file, say) could run for hours."""
+
 BOOL_ARGUMENTS = frozenset({
     "add", "sub", "mul", "div", *COMPARISONS, "and", "or", "xor", "invert", *_LOGIC.split(), "logical_not", "select",
     "maximum", "minimum",

@@ -19,7 +19,7 @@ from scipy import special
 from surffit.exceptions import TraceError
 
 from . import arrayfunctions
-from .builder import Builder, evaluate
+from .builder import Builder, Graph, evaluate
 from .node import ArrayNode, Node, PickedNode
 from .ops import OPS
 
@@ -50,7 +50,7 @@ def trace_call(builder: Builder, func: Callable[..., Any], kwargs: Mapping[str, 
     """
     arguments = {name: _own(value) for name, value in kwargs.items()}
     graph = getattr(func, "graph", None)
-    if graph is not None and hasattr(graph, "rows"):
+    if isinstance(graph, Graph):
         values = {name: arguments[name] for name in graph.parameters if name in arguments}
         coords = {name: arguments[name] for name in graph.coordinates if name in arguments}
         return _as_node(builder, evaluate(graph, values, coords), func)

@@ -27,7 +27,7 @@ _TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
 
 # -- the exponential that overflows in a denominator -------------------------------------------------------------------
 def exp_split(A: Algebra, i: int) -> tuple[int, int, int] | None:
-    """(a, z, k) with node i = a*exp(z) + k, for sums with one exponential; None for anything else."""
+    """(a, z, k) with node i = a*exp(z) + k, for sums with one exponential and k not 0; None for anything else."""
     ops, args = A.builder.ops, A.builder.args
     if ops[i] not in ("add", "sub"):
         return None
@@ -38,12 +38,12 @@ def exp_split(A: Algebra, i: int) -> tuple[int, int, int] | None:
         if found is not None:
             k = rest if r > 0 else A.neg(rest)
             a = found[0] if s > 0 else A.neg(found[0])
-            return sure(a), found[1], sure(k)
+            return None if A.value(rest) == 0 else (sure(a), found[1], sure(k))
         inner = exp_split(A, part)
         if inner is not None:
             a, z, k = inner
             total = A.add(k if s > 0 else A.neg(k), rest if r > 0 else A.neg(rest))
-            if total is None:
+            if total is None or A.value(total) == 0:
                 return None
             return sure(a if s > 0 else A.neg(a)), z, total
     return None

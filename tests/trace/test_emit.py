@@ -125,7 +125,8 @@ def test_the_sixteen_parameter_surface(record):
     f0, phi = program.columns([], [], [x, y])
     assert f0 is None
     for k, column in enumerate(phi):
-        np.testing.assert_allclose(np.broadcast_to(column, (6, 11)), np.broadcast_to(y ** (k % 4) / x ** (2 * (k // 4)), (6, 11)), rtol=1e-14)
+        expected = y ** (k % 4) / x ** (2 * (k // 4))
+        np.testing.assert_allclose(np.broadcast_to(column, (6, 11)), np.broadcast_to(expected, (6, 11)), rtol=1e-14)
     assert program.second([], SURFACE, [], [x, y]) == []
 
 
@@ -178,7 +179,8 @@ def test_numbers_overflow_to_infinity(record):
             got = program.value([a, b], [], [], [X])
             root = np.sqrt(numbers[1] - 11)
             growth = np.exp(np.float64(a - 300)) if a > 900 else math.exp(a - 300)
-            expected = X * numbers[1] ** numbers[0] + 1.0 / (numbers[0] - 400.0) + numbers[0] ** (numbers[1] - 10.5) + max(numbers) * growth + root
+            powers = X * numbers[1] ** numbers[0] + 1.0 / (numbers[0] - 400.0) + numbers[0] ** (numbers[1] - 10.5)
+            expected = powers + max(numbers) * growth + root
             np.testing.assert_array_equal(got, expected)
             program.full([a, b], [], [], [X])
 

@@ -92,6 +92,6 @@ def test_any_text_is_a_formula_or_an_expression_error(text):
         graph = graph_of(text, ["x"])
     except ExpressionError:
         return
-    assert set("[]{}'\"@~\\:") .isdisjoint(text.split("#")[0])
+    assert set("[]{}'\"@~\\:").isdisjoint(text.split("#")[0])
     with np.errstate(all="ignore"):
         evaluate(graph, dict.fromkeys(graph.parameters, 0.5), {"x": X})
