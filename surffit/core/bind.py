@@ -270,7 +270,7 @@ def _bind_graph(
     if shapes is not None and np.broadcast_shapes(shapes, data.shape) != data.shape:
         raise shape_mismatch(data.shape, data.coords, data.names, shapes)
     if structure.concrete:
-        _check_shape(model, data, program.value([], [], [_probe_value(params[n]) for n in program.parameters], ()))
+        _check_shape(model, data, program.value([], [], [_probe_value(params[n]) for n in structure.parameters], coords))
     unused = [name for name in varying if name not in present]
     candidates = tuple(name for name in varying if name in present)
     linear = _linear_names(model, structure, params, candidates, stated)

@@ -168,7 +168,7 @@ def assess(outcome: Outcome, covariance: Covariance) -> Conditioning:
         unused=bound.unused,
         no_effect=tuple(name for name, dead in zip(names, solution.no_effect, strict=True) if dead),
         at_bound=at_bound,
-        multipliers={names[j]: float(abs(g[j])) / problem.unit**2 for j in held},
+        multipliers={names[j]: float(abs(g[j])) / problem.unit / problem.unit for j in held},
         linear=bound.linear,
         nonlinear=bound.nonlinear,
         derivatives=bound.derivatives,

@@ -6,6 +6,7 @@ never imported costs nothing.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +76,16 @@ def is_array_like(value: Any) -> bool:
         except ValueError:  # ragged
             return False
     return False
+
+
+def users_line() -> int:
+    """The stacklevel with which a warning points at the first line outside this package and lmfit."""
+    frame = sys._getframe(1)
+    level = 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("surffit", "lmfit"):
+        frame = frame.f_back
+        level += 1
+    return level
 
 
 def numbers(value: Any, what: str) -> np.ndarray:

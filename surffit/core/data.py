@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..exceptions import DataError, DataWarning, ShapeError
-from .containers import Opened, align, finite_or_raise, is_array_like, is_dataarray, is_series, numbers, open_container
+from .containers import Opened, align, finite_or_raise, is_array_like, is_dataarray, is_series, numbers, open_container, users_line
 
 NAN_POLICIES = ("raise", "omit")
 
@@ -219,7 +219,7 @@ def _warn_coarse(name: str, array: np.ndarray, dtype: np.dtype) -> None:
             f"{name} runs from {low:.10g} to {high:.10g}: its offset leaves about {digits:.0f} digits of {np.dtype(dtype).name} "
             f"for the differences; subtract a reference value, in float64"
         )
-        warnings.warn(DataWarning(msg, argument=name, digits=digits), stacklevel=2)
+        warnings.warn(DataWarning(msg, argument=name, digits=digits), stacklevel=users_line())
 
 
 def _elementwise(shape: tuple[int, ...], coords: dict[str, np.ndarray]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -116,13 +116,13 @@ def _solve(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request
     started = snapshot(params)
     outcome = _run(model, params, data, bound, request, notes)
     if outcome.solution.status & Status.NO_EFFECT_AT_START:
-        again = _moved_by_guess(model, params, data, bound, outcome.solution)
-        if again is not None:
-            moved, names = again
-            text = f"{', '.join(names)} had no effect at the start and {'was' if len(names) == 1 else 'were'} moved to the guess from the data."
+        for moved, names in _moved_by_guess(model, params, data, bound, outcome.solution):
+            verb = "was" if len(names) == 1 else "were"
+            text = f"Parameters without effect at the start: {', '.join(names)} {verb} moved to the guess from the data."
             second = _run(model, moved, data, _bind(model, moved, data, request), request, [*notes, text])
             if not second.solution.status & Status.NO_EFFECT_AT_START:
                 outcome = second
+                break
     outcome.started = started
     return outcome
 
@@ -232,16 +232,19 @@ def _guess(model: SurfaceModel, data: FitData) -> lmfit.Parameters | None:
 
 def _moved_by_guess(
     model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bound, solution: Solution
-) -> tuple[lmfit.Parameters, list[str]] | None:
-    """Parameters without effect moved to the guess; None where there is none."""
+) -> Iterator[tuple[lmfit.Parameters, list[str]]]:
+    """Starts moved to the guess, where there is one: the parameters without effect, then all that are searched."""
     guessed = _guess(model, data)
     if guessed is None:
-        return None
-    moved = copy_parameters(params)
-    names = [name for name, dead in zip(bound.names, solution.no_effect, strict=True) if dead and _usable(guessed, name)]
-    for name in names:
-        moved[name].value = guessed[name].value
-    return (moved, names) if names else None
+        return
+    dead = [name for name, none in zip(bound.names, solution.no_effect, strict=True) if none]
+    for names in (dead, list(bound.nonlinear)):
+        usable = [name for name in names if _usable(guessed, name)]
+        if usable:
+            moved = copy_parameters(params)
+            for name in usable:
+                moved[name].value = guessed[name].value
+            yield moved, usable
 
 
 def _not_finite(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bound) -> NonFiniteError | DataError:

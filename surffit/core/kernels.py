@@ -73,6 +73,9 @@ class GraphKernel:
         pairs = self.program.second(alpha.tolist(), c.tolist(), self.known, self.coords)
         return pairs if self.select is None else [(j, l, self._cut(array)) for j, l, array in pairs]
 
+    def settle(self, alpha: np.ndarray, c: np.ndarray) -> None:
+        """Nothing to tune: derivatives are exact."""
+
     def part(self, rows: slice, length: int) -> GraphKernel:
         """The same model on a block of rows (first axis)."""
         coords = [x[rows] if np.ndim(x) and x.shape[0] == length else x for x in self.coords]
@@ -121,6 +124,12 @@ class NumericKernel:
 
     def second(self, alpha: np.ndarray, c: np.ndarray) -> None:
         return None
+
+    def settle(self, alpha: np.ndarray, c: np.ndarray) -> None:
+        """Steps that suited the start may not suit the end."""
+        if self.differentiator.route == "differences":
+            d = self.differentiator
+            self.differentiator = numeric.choose(self.func, np.concatenate([alpha, c]), complex_step=False, lower=d.lower, upper=d.upper)
 
 
 class GridProgramKernel:

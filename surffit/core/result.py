@@ -103,7 +103,7 @@ class SurfaceResult(ModelResult):
         self.ndata = problem.N
         # parameters that the data don't determine, or that a bound holds, use up no freedom
         self.nfree = problem.N - here.f.rank
-        chi2 = here.chi2 / problem.unit**2
+        chi2 = here.chi2 / problem.unit / problem.unit
         self.residual = here.r / problem.unit if problem.unit != 1.0 else here.r
         self.chisqr = max(chi2, 1e-250 * self.ndata)
         self.redchi = chi2 / max(1, self.nfree)

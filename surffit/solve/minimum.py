@@ -230,6 +230,7 @@ def _judge(
     iterations: int,
 ) -> Solution | None:  # fmt: skip
     none = np.zeros(problem.n, dtype=bool)
+    problem.kernel.settle(p[: problem.m], p[problem.m :])
     for _ in range(problem.n + 1):
         here = surveyor.local(p, none)
         if here is None:

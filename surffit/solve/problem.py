@@ -40,6 +40,9 @@ class Kernel(Protocol):
     def second(self, alpha: np.ndarray, c: np.ndarray) -> Sequence[tuple[int, int, Any]] | None:
         """Non-zero second derivatives (j, l, array), l <= j; None if they can't be had exactly."""
 
+    def settle(self, alpha: np.ndarray, c: np.ndarray) -> None:
+        """The walk has ended here: numerical derivatives may tune their steps."""
+
     def patch(self, alpha: np.ndarray, c: np.ndarray, value: Any, arrays: Sequence[Any | None]) -> Sequence[Any | None]:
         """Derivatives of `full` again, those recomputed numerically that are not finite where the value is."""
 

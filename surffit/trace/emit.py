@@ -376,7 +376,7 @@ class _Writer:
         entry = OPS[op]
         if op == "select" and not builder.flags[args[0]] & ARRAY:
             return f"({texts[1]} if {texts[0]} else {texts[2]})"
-        if False and number and not below & COMPLEX and not self._plain_exponent(args[1]):
+        if op == "pow" and number and not below & COMPLEX and not self._plain_exponent(args[1]):
             return f"{self._bound('real_power', real_power)}({', '.join(texts)})"
         if entry.infix is not None:
             return entry.infix.format(*texts)

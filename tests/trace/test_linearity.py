@@ -55,6 +55,7 @@ TRAPS = {
     "almost one": lambda x, a, b, c, d: a**1.0000001 * x,
     "expm1": lambda x, a, b, c, d: np.expm1(a * 1e-12) * x,
     "quotient": lambda x, a, b, c, d: x / a,
+    "both sides of a quotient": lambda x, a, b, c, d: a * x / (1 + a),
     "piecewise": lambda x, a, b, c, d: np.where(a > 0, a, 2 * a) * x,
     "piecewise in itself": lambda x, a, b, c, d: np.where(x > a, a * x, 0.0),
     "modulo": lambda x, a, b, c, d: (a % 100.0) * x,
