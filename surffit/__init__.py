@@ -1,9 +1,8 @@
 """
 Fits that just fit: plugins on top of lmfit for surfaces, ramps, spectra and images.
 
-Start here: `SurfaceModel` (a plain function with named arguments becomes a model), `fit_table`
-(the same on a pandas table), `get_model` (models by name), `load` (saved fits).
-Names are loaded on first use; ``import surffit`` itself costs milliseconds.
+Start here: `SurfaceModel` (a plain function becomes a model), `fit_table` (the same on a pandas table), `get_model` (models by
+name), `load` (saved fits). Names are loaded on first use; ``import surffit`` itself costs milliseconds.
 """
 
 import sys
@@ -38,18 +37,16 @@ def __dir__():
 
 
 def __getattr__(name):
-    import importlib
+    from difflib import get_close_matches
+    from importlib import import_module
 
     if name in _NAMES:
-        value = getattr(importlib.import_module(_NAMES[name]), name)
+        value = getattr(import_module(_NAMES[name]), name)
     elif name in _MODULES:
-        value = importlib.import_module(f"surffit.{name}")
+        value = import_module(f"surffit.{name}")
     else:
-        from difflib import get_close_matches
-
         close = get_close_matches(name, [*_NAMES, *_MODULES], n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        msg = f"module 'surffit' has no attribute {name!r}{hint}"
+        msg = f"module 'surffit' has no attribute {name!r}" + "".join(f"; did you mean {other!r}?" for other in close)
         raise AttributeError(msg)
     globals()[name] = value  # the hook runs once per name
     _register_accessors()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from numbers import Integral
 
 from surffit._version import __version__
 from surffit.exceptions import DocumentError
@@ -97,6 +98,8 @@ def _portable_graph(result: Any) -> tuple[Any, list[str]]:
     if observed is None:  # a loaded fit, whose model came from a graph, or one of lmfit's own
         graph = getattr(result.model, "graph", None)
         return (graph, list(result.model.independent_vars)) if graph is not None and graph.portable else (None, [])
+    import numpy as np
+
     from surffit.core.structure import same, trace_model
     from surffit.trace.function import GraphFunction
 
@@ -109,7 +112,8 @@ def _portable_graph(result: Any) -> tuple[Any, list[str]]:
     if not graph.portable:
         return None, []
     values = {name: result.params[name].value for name in graph.parameters}
-    walked = GraphFunction(graph, independent_vars=variables)(**{name: observed.coords[name] for name in variables}, **values)
+    with np.errstate(all="ignore"):
+        walked = GraphFunction(graph, independent_vars=variables)(**{name: observed.coords[name] for name in variables}, **values)
     # what would answer otherwise than the function did (it looks at more than its arguments) must not travel in its place
     return (graph, variables) if same(walked, result.best_fit) else (None, [])
 
@@ -129,15 +133,17 @@ def _covar_document(result: Any) -> dict[str, Any] | None:
 
 def _stats(result: Any) -> dict[str, Any]:
     """Counts, sums, words and flags; a digest says which data they belong to."""
+    import numpy as np
+
     stats: dict[str, Any] = {}
     for name in STATS:
         value = getattr(result, name, None)
         if value is None or isinstance(value, str):
             stats[name] = value
-        elif isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
+        elif isinstance(value, bool | np.bool_):
             stats[name] = bool(value)
         else:
-            stats[name] = int(value) if isinstance(value, int) else number(value)
+            stats[name] = int(value) if isinstance(value, Integral) else number(value)
     status = getattr(result, "status", None)
     stats["status"] = list(getattr(status, "names", ()))
     # a loaded fit has no conditioning any more, but the two lists of names that its file had

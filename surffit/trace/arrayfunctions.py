@@ -28,6 +28,21 @@ class Positions(tuple):
         return self
 
 
+class Shape:
+    """The shape of a recorded array: good for nothing but making another array of it (``ones(shape(x))``)."""
+
+    def __init__(self, like: Any) -> None:
+        self.like = like
+
+    def _refuse(self, *args: Any) -> Any:
+        msg = "the shape of a coordinate is not known while the function is recorded"
+        raise TraceError(msg)
+
+    __len__ = __iter__ = __getitem__ = __eq__ = __ne__ = __lt__ = __gt__ = __le__ = __ge__ = __add__ = __radd__ = _refuse
+    __mul__ = __rmul__ = __contains__ = __bool__ = __index__ = __int__ = __array__ = _refuse
+    __hash__ = None  # type: ignore[assignment]
+
+
 def dispatch(builder: Any, func: Any, args: Any, kwargs: Any) -> Any:
     """Record numpy's `func`, or refuse it by name."""
     handler = FUNCTIONS.get(func)
@@ -263,8 +278,24 @@ def _ndim(builder: Any, a: Any) -> int:
     return int(_scalar_only(builder, a, 0))
 
 
-def _shape(builder: Any, a: Any) -> tuple[int, ...]:
-    return tuple(_scalar_only(builder, a, ()))
+def _shape(builder: Any, a: Any) -> Any:
+    return Shape(a) if is_array(builder, a) and is_node(a) else tuple(_scalar_only(builder, a, ()))
+
+
+def _filled(value: float) -> Callable[..., Any]:
+    """``zeros``, ``ones``, ``empty`` of the shape of a coordinate."""
+
+    def handler(builder: Any, shape: Any, dtype: Any = None, **kwargs: Any) -> Any:
+        return full_like(builder, shape.like, value, dtype)
+
+    return handler
+
+
+def _full(builder: Any, shape: Any, fill_value: Any, dtype: Any = None, **kwargs: Any) -> Any:
+    if not isinstance(shape, Shape):
+        msg = "full of a symbol with a given shape can't be recorded"
+        raise TraceError(msg)
+    return full_like(builder, shape.like, fill_value, dtype)
 
 
 def _size(builder: Any, a: Any, axis: Any = None) -> int:
@@ -309,6 +340,7 @@ REPLACED: MappingProxyType[Any, Callable[..., Any]] = MappingProxyType({
     np.polyval: polyval, np.full_like: full_like,
     np.polynomial.polynomial.polyval: polynomial_polyval, np.polynomial.chebyshev.chebval: chebval,
     np.polynomial.legendre.legval: legval, special.spherical_jn: _spherical_jn, special.polygamma: _polygamma,
+    np.zeros: _filled(0.0), np.ones: _filled(1.0), np.empty: _filled(0.0), np.full: _full,
     np.isscalar: lambda builder, a: not is_array(builder, a),
 })  # fmt: skip
 """Functions that must be exchanged in the copy of the user's function, because numpy would not hand them over."""

@@ -361,7 +361,7 @@ class _Writer:
             value = np.float64(value) if self.safe else value
         elif isinstance(value, complex) and self.safe:
             value = np.complex128(value)
-        name = f"k{len(self.scope)}"
+        name = f"b{len(self.scope)}"  # not the k of the known parameters
         self.scope[name] = value
         return name
 

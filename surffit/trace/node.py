@@ -242,6 +242,11 @@ class ArrayNode(Node):
         """Only to float64 (of real numbers) or complex128."""
         return arrayfunctions.converted(self._builder, self, dtype)
 
+    @property
+    def shape(self) -> Any:
+        """Stands for the shape; only arrays can be made of it."""
+        return arrayfunctions.Shape(self)
+
     def __getattr__(self, name: str) -> Any:
         if hasattr(np.ndarray, name) and not name.startswith("__"):
             msg = f"the array's {name!r} is not known while the function is recorded"

