@@ -13,7 +13,7 @@ from typing import Any
 import lmfit
 import numpy as np
 
-from ..exceptions import ExpressionError, LinearityError, ParameterError, TraceError
+from ..exceptions import DataError, ExpressionError, LinearityError, ParameterError, TraceError
 from ..solve.gram import LONG_GRID, LONG_ROWS, BlockMoments, GridMoments, Moments, row_blocks
 from ..solve.problem import Problem
 from ..trace import numeric
@@ -44,6 +44,8 @@ class Bound:
     nonlinear, linear : tuple of str
     unused : tuple of str
         Free parameters that the model can't feel at all.
+    stepped : tuple of str
+        Free parameters in which the model only jumps (comparisons, signs): no derivative leads anywhere.
     start : ndarray, shape (n,)
         nan for linear parameters without a start.
     structure : Structure or None
@@ -58,6 +60,7 @@ class Bound:
     nonlinear: tuple[str, ...]
     linear: tuple[str, ...]
     unused: tuple[str, ...]
+    stepped: tuple[str, ...]
     start: np.ndarray
     structure: Structure | None
     derivatives: str
@@ -249,6 +252,13 @@ def _missing(names: Sequence[str], model: lmfit.Model) -> ParameterError:
     return ParameterError(msg, names=tuple(names))
 
 
+def _common_shape(data: FitData) -> tuple[int, ...]:
+    try:
+        return np.broadcast_shapes(*(np.shape(data.coords[name]) for name in data.names))
+    except ValueError:
+        return ()
+
+
 def _check_shape(model: lmfit.Model, data: FitData, out: Any) -> None:
     """Refuse values that would enlarge the data or don't fit them."""
     shape = np.shape(out)
@@ -278,8 +288,8 @@ def _bind_graph(
     known = tuple(name for name in structure.parameters if name not in candidates)
     compiled = structure.program(nonlinear, linear, known)
     dead = set(compiled.no_effect)
-    if dead:  # in the graph, but only where it has no gradient: comparisons, signs
-        unused += [name for name in candidates if name in dead]
+    stepped = tuple(name for name in candidates if name in dead)
+    if dead:
         nonlinear = tuple(name for name in nonlinear if name not in dead)
         linear = tuple(name for name in linear if name not in dead)
         known = tuple(name for name in structure.parameters if name not in nonlinear and name not in linear)
@@ -312,8 +322,7 @@ def _bind_graph(
     moments = None
     if problem.N >= LONG_GRID and m:
         moments = _moments(structure, problem, kernel, data, nonlinear, linear, known, fixed, is_complex)
-    bound = Bound(problem, moments, names, nonlinear, linear, tuple(unused), start, structure, "graph")
-    return bound
+    return Bound(problem, moments, names, nonlinear, linear, tuple(unused), stepped, start, structure, "graph")
 
 
 def _linear_names(
@@ -397,7 +406,16 @@ def _bind_numeric(
     upper = np.array([params[name].max for name in varying], dtype=float)
     start0 = _inside(start0, lower, upper)
     base = {name: value for name, value in probe.items() if name not in varying}
-    first = evaluate(model, resolve(base | dict(zip(varying, start0.tolist(), strict=True))), data.coords)
+    try:
+        first = evaluate(model, resolve(base | dict(zip(varying, start0.tolist(), strict=True))), data.coords)
+    except (ValueError, TypeError) as err:
+        if data.elementwise or not data.names:
+            raise
+        # coordinates that don't broadcast may suit a function that unpacks them; this one it doesn't
+        raise shape_mismatch(data.shape, data.coords, data.names, _common_shape(data)) from err
+    if first is None:
+        msg = f"{model.name} returned None; the model function needs a return statement"
+        raise DataError(msg)
     _check_shape(model, data, first)
     is_complex = np.iscomplexobj(first) or np.iscomplexobj(data.data)
 
@@ -456,7 +474,7 @@ def _bind_numeric(
     for i, name in enumerate(names):
         if name in missing:
             start[i] = np.nan
-    return Bound(problem, None, names, nonlinear, linear, unused, start, None, differentiator.route)
+    return Bound(problem, None, names, nonlinear, linear, unused, (), start, None, differentiator.route)
 
 
 def resolver(model: lmfit.Model, params: lmfit.Parameters) -> tuple[Callable[[Mapping[str, Any]], dict[str, Any]], bool]:

@@ -37,8 +37,9 @@ class Conditioning:
         What is determined among the parameters of the null directions, e.g. ``{"a": 1.0, "b": 1.0}``.
     weak_directions : tuple of (dict, float)
         Combinations that the data barely see, with their sigma.
-    undetermined, unused, no_effect : tuple of str
-        Parameters whose error is infinite; those that the model can't feel at all; those with a zero column.
+    undetermined, unused, stepped, no_effect : tuple of str
+        Parameters whose error is infinite; those that the model can't feel at all; those in which it only jumps; those with
+        a zero column.
     at_bound : dict of str to str
         Parameters held on a bound: "min" or "max".
     multipliers : dict of str to float
@@ -70,6 +71,7 @@ class Conditioning:
     weak_directions: tuple[tuple[Direction, float], ...]
     undetermined: tuple[str, ...]
     unused: tuple[str, ...]
+    stepped: tuple[str, ...]
     no_effect: tuple[str, ...]
     at_bound: dict[str, str]
     multipliers: dict[str, float]
@@ -164,8 +166,9 @@ def assess(outcome: Outcome, covariance: Covariance) -> Conditioning:
         null_directions=tuple(d for d in null if d),
         determined=tuple(determined),
         weak_directions=weak,
-        undetermined=tuple(name for name, lost in zip(names, covariance.undetermined, strict=True) if lost) + bound.unused,
+        undetermined=tuple(name for name, lost in zip(names, covariance.undetermined, strict=True) if lost) + bound.unused + bound.stepped,
         unused=bound.unused,
+        stepped=bound.stepped,
         no_effect=tuple(name for name, dead in zip(names, solution.no_effect, strict=True) if dead),
         at_bound=at_bound,
         multipliers={names[j]: float(abs(g[j])) / problem.unit / problem.unit for j in held},

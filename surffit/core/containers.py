@@ -120,6 +120,8 @@ def open_container(value: Any, what: str) -> Opened:
         # what lies under the mask is nobody's business; zeros keep it from raising
         values = numbers(np.where(mask, np.zeros((), dtype=inner.dtype), inner), what)
         return Opened(values, mask, None, None, None, lambda out: np.ma.MaskedArray(out, mask=mask), inner.dtype)
+    if hasattr(value, "unmasked") and hasattr(value, "mask"):  # astropy's masked Quantity and arrays
+        return _open_masked(value, what)
     if hasattr(value, "uncertainty") and hasattr(value, "data"):  # astropy NDData, CCDData
         return _open_nddata(value, what)
     if hasattr(value, "unit") and hasattr(value, "to_value"):  # astropy Quantity
@@ -149,6 +151,19 @@ def open_container(value: Any, what: str) -> Opened:
     return Opened(values, None, None, None, None, lambda out: out, np.asarray(value).dtype)
 
 
+def _open_masked(value: Any, what: str) -> Opened:
+    inner = value.unmasked
+    unit = getattr(inner, "unit", None)
+    plain = np.asarray(inner.value if unit is not None else inner)
+    mask = np.broadcast_to(np.asarray(value.mask, dtype=bool), plain.shape)
+    values = numbers(np.where(mask, np.zeros((), dtype=plain.dtype), plain), what)
+
+    def wrap(out: np.ndarray) -> Any:
+        return type(value)(out if unit is None else out * unit, mask=mask)
+
+    return Opened(values, mask, None, unit, None, wrap, plain.dtype)
+
+
 def _open_nddata(value: Any, what: str) -> Opened:
     inner = np.asarray(value.data)
     mask = None if value.mask is None else np.broadcast_to(np.asarray(value.mask, dtype=bool), inner.shape)
@@ -166,14 +181,26 @@ def _open_nddata(value: Any, what: str) -> Opened:
     unit = value.unit
 
     def wrap(out: np.ndarray) -> Any:
-        return type(value)(out, unit=unit, wcs=value.wcs, mask=value.mask) if unit is not None else out
+        return type(value)(out, unit=unit, wcs=value.wcs, mask=value.mask)
 
     return Opened(values, mask, sigma, unit, None, wrap, inner.dtype)
 
 
-def align(value: Any, index: Any, what: str) -> Any:
-    """Bring a pandas Series onto the data's index by label, or refuse."""
-    if not is_series(value) or value.index.equals(index):
+def align(value: Any, data: Any, what: str) -> Any:
+    """Bring pandas or xarray objects onto the labels of the data, or refuse."""
+    if is_dataarray(data):
+        if is_dataarray(value) and set(value.dims) <= set(data.dims):
+            return value.broadcast_like(data).transpose(*data.dims)
+        return value
+    if not (is_series(data) and is_series(value)):
+        return value
+    if value.ndim == 2 and data.ndim == 2 and not value.columns.equals(data.columns):
+        value = _align_axis(value.T, data.columns, what).T
+    return _align_axis(value, data.index, what)
+
+
+def _align_axis(value: Any, index: Any, what: str) -> Any:
+    if value.index.equals(index):
         return value
     if not (index.is_unique and value.index.is_unique):
         msg = f"{what} and the data have different indexes with duplicate labels, so rows can't be matched; reset both indexes first"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..exceptions import DataError, DataWarning, ShapeError
-from .containers import Opened, align, finite_or_raise, is_array_like, is_dataarray, is_series, numbers, open_container, users_line
+from .containers import Opened, align, finite_or_raise, is_array_like, numbers, open_container, users_line
 
 NAN_POLICIES = ("raise", "omit")
 
@@ -171,11 +171,10 @@ def open_door(
 def _coordinate(name: str, value: Any, data: Any, opened: Opened, units: dict[str, Any], notes: list[str]) -> Any:
     """One independent variable: a float array, or the object itself where it isn't numbers."""
     if not is_array_like(value):
+        if isinstance(value, list | tuple):
+            _refuse_ragged(name, value)
         return value
-    if is_series(data):
-        value = align(value, data.index, name)
-    elif is_dataarray(data) and is_dataarray(value) and set(value.dims) <= set(data.dims):
-        value = value.broadcast_like(data).transpose(*data.dims)
+    value = align(value, data, name)
     kind = getattr(getattr(value, "dtype", None), "kind", None) or np.asarray(value).dtype.kind
     if kind in "mM":
         return _seconds(name, value, notes)
@@ -193,12 +192,23 @@ def _coordinate(name: str, value: Any, data: Any, opened: Opened, units: dict[st
     return array
 
 
+def _refuse_ragged(name: str, value: list[Any] | tuple[Any, ...]) -> None:
+    """A list of number lists of unequal length is a mistake, not an option."""
+    if value and all(isinstance(row, list | tuple) and is_array_like(row) for row in value):
+        msg = f"{name} is a list of rows of unequal length ({', '.join(str(len(row)) for row in value[:4])}, ...); coordinates need a rectangular array"
+        raise DataError(msg, argument=name)
+
+
 def _seconds(name: str, value: Any, notes: list[str]) -> np.ndarray:
     """Dates and durations as float seconds from the first."""
+    dates = getattr(getattr(value, "dtype", None), "kind", "") == "M"
     array = np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
-    if np.isnat(array).any():
-        array = array.copy()
-    first = array.reshape(-1)[0] if array.dtype.kind == "M" else np.timedelta64(0, "s")
+    if array.dtype.kind not in "mM":  # time zones come as objects
+        array = np.array(value, dtype="datetime64[ns]" if dates else "timedelta64[ns]")
+    there = array[~np.isnat(array)]
+    first = there.reshape(-1)[0] if array.dtype.kind == "M" and there.size else np.timedelta64(0, "s")
+    if array.dtype.kind == "M" and not there.size:
+        return np.full(array.shape, np.nan)
     seconds = (array - first) / np.timedelta64(1, "s")
     since = f" since {first}" if array.dtype.kind == "M" else ""
     notes.append(f"{name} holds times; they are used as seconds{since}.")
@@ -234,16 +244,20 @@ def _elementwise(shape: tuple[int, ...], coords: dict[str, np.ndarray]) -> bool:
 
 def shape_mismatch(shape: tuple[int, ...], coords: Mapping[str, Any], names: Sequence[str], out: tuple[int, ...]) -> ShapeError:
     """The sentence for data that the model's values don't fit."""
+    shapes = {name: np.shape(coords[name]) for name in names}
+    try:
+        np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        each = ", ".join(f"{name} {s}" for name, s in shapes.items())
+        msg = f"data has shape {shape}, but the coordinates do not broadcast together: {each}; give arrays of the data's shape"
+        return ShapeError(msg, data_shape=shape, coordinate_shapes=shapes)
     listed = " and ".join(names) if len(names) < 3 else ", ".join(names[:-1]) + f" and {names[-1]}"
     msg = f"data has shape {shape} but {listed or 'the model'} broadcast{'s' if len(names) == 1 else ''} to {out}; give data of shape {out}"
     return ShapeError(msg, data_shape=shape, model_shape=out)
 
 
 def _aligned_array(value: Any, data: Any, opened: Opened, what: str) -> np.ndarray:
-    if is_series(data):
-        value = align(value, data.index, what)
-    elif is_dataarray(data) and is_dataarray(value):
-        value = value.broadcast_like(data).transpose(*data.dims)
+    value = align(value, data, what)
     if hasattr(value, "unit") and hasattr(value, "to_value"):
         unit = value.unit
         target = opened.unit
@@ -322,8 +336,7 @@ def _usable(data: Any, opened: Opened, mask: Any, weights: np.ndarray | None) ->
     """Points that neither a mask nor a zero weight excludes; None if all."""
     excluded = None if opened.mask is None else np.array(opened.mask)
     if mask is not None:
-        if is_series(data):
-            mask = align(mask, data.index, "mask")
+        mask = align(mask, data, "mask")
         array = np.asarray(mask.to_numpy() if hasattr(mask, "to_numpy") else mask)
         if array.dtype.kind in "iu" and np.isin(array, (0, 1)).all():
             array = array.astype(bool)

@@ -53,6 +53,11 @@ def reason(status: Status, outcome: Outcome) -> str:
         elif flag is Status.NO_EFFECT_AT_START:
             m = len(bound.nonlinear)
             dead = [name for name, none in zip(bound.names[:m], solution.no_effect[:m], strict=True) if none]
+            if not dead:
+                dead = list(bound.stepped)
+                sentence = f"The model only jumps with {listed(dead)}, so no derivative leads to the best value; the start was kept."
+                parts.append(sentence)
+                continue
             one = len(dead) == 1
             sentence = (
                 f"{listed(dead)} had no effect at the start and never moved; start {'it' if one else 'them'} where the model feels "
@@ -115,6 +120,12 @@ def _undetermined(result: SurfaceResult, c: Conditioning) -> list[str]:
         lines.append(
             f"{listed(c.unused)} {'has' if one else 'have'} no effect on the model at all (structurally): stderr is inf, the value is the "
             f"start. Fix {'it' if one else 'them'} with vary=False, or remove {'it' if one else 'them'} from the function."
+        )
+    if c.stepped:
+        one = len(c.stepped) == 1
+        lines.append(
+            f"The model changes with {listed(c.stepped)} only in jumps (a comparison, sign or rounding): {'it stays' if one else 'they stay'} at "
+            f"the start, stderr is inf. Use a smooth step (e.g. scipy.special.expit), or compare fits at several fixed values."
         )
     dead = [name for name in c.no_effect if name not in c.at_bound]
     if dead:
@@ -192,7 +203,7 @@ def _significance(result: SurfaceResult, c: Conditioning) -> list[str]:
             weak.append(name)
     if not weak:
         return []
-    text = f"Within one sigma of zero: {listed(weak)}."
+    text = f"Within one sigma of zero, each taken alone: {listed(weak)}."
     if len(weak) > 1 and result.nfree > 0:
         from scipy.stats import f as fisher
 
@@ -204,10 +215,13 @@ def _significance(result: SurfaceResult, c: Conditioning) -> list[str]:
             stat = float(values / scale @ np.linalg.solve(block / np.outer(scale, scale), values / scale)) / len(weak)
         except np.linalg.LinAlgError:
             return [text]
-        factor = 1.0 if result.scale_covar else result.redchi
-        p = float(fisher.sf(stat / max(factor, 1e-300), len(weak), result.nfree))
-        verdict = "they could be dropped" if p > 0.05 else "but not all of them can be dropped together"
-        text += f" Dropping all {len(weak)} at once: F = {stat / max(factor, 1e-300):.3g}, p = {p:.2g}; {verdict}."
+        stat /= 1.0 if result.scale_covar else max(result.redchi, 1e-300)
+        p = float(fisher.sf(stat, len(weak), result.nfree))
+        test = f"(F = {stat:.3g}, p = {p:.2g})"
+        if p > 0.05:
+            text += f" Dropping all {len(weak)} at once would not make the fit noticeably worse {test}."
+        else:
+            text += f" Together they do matter: dropping all {len(weak)} at once would make the fit worse {test}; drop one at a time."
     return [text]
 
 

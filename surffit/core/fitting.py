@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import lmfit
 import numpy as np
 
-from ..exceptions import DataError, NonFiniteError, ParameterError, TooFewPointsError
+from ..exceptions import NonFiniteError, ParameterError, TooFewPointsError
 from ..solve.minimum import Options, Solution, minimise
 from ..solve.polish import DenseSurveyor
 from ..solve.status import Status
@@ -172,6 +172,9 @@ def _run(
         solution = _at(problem, best[-1] if best else np.where(np.isfinite(bound.start), bound.start, 0.0), bound)
     if solution is None:
         raise _not_finite(model, params, data, bound)
+    if bound.stepped:
+        # wherever the others end, a better value of these may lie beyond a jump
+        solution.status |= Status.NO_EFFECT_AT_START
     return Outcome(params, [], data, bound, solution, request, notes, solver_status, solver_message)
 
 
@@ -247,7 +250,10 @@ def _moved_by_guess(
             yield moved, usable
 
 
-def _not_finite(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bound) -> NonFiniteError | DataError:
-    listed = ", ".join(f"{name} = {params[name].value:.6g}" for name in bound.nonlinear) or "the linear parameters at 0"
-    msg = f"{model.name} is not finite on the data at the start {listed}; change the start values or set bounds that keep it finite"
+def _not_finite(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bound) -> NonFiniteError:
+    listed = ", ".join(f"{name} = {params[name].value:.6g}" for name in bound.nonlinear)
+    if listed:
+        msg = f"{model.name} is not finite on the data at the start {listed}; change the start values or set bounds that keep it finite"
+    else:
+        msg = f"{model.name} is not finite on the data; look at it with eval(), and mask the points where it isn't"
     return NonFiniteError(msg, start={name: params[name].value for name in bound.nonlinear}, status=Status.NONFINITE_START)

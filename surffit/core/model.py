@@ -68,6 +68,9 @@ class SurfaceModel(lmfit.Model):
     [1.0, 2.0, 3.0]
     """
 
+    # lmfit forbids coordinates called data and weights; here they go into coords={...}
+    _forbidden_args = ("params",)
+
     def __init__(
         self,
         func: Callable[..., Any],
@@ -336,7 +339,7 @@ class SurfaceModel(lmfit.Model):
         policy = nan_policy if nan_policy is not None else self.nan_policy
         _check_nan_policy(policy)
         errors = {"weights": weights, "sigma": sigma, "var": var, "ivar": ivar}
-        starts = self._errors_or_starts(errors, np.shape(data))
+        starts = self._errors_or_starts(errors, data)
         with untouched(self):
             given = complete(self, params, verbose)
             known, found = self._sort_keywords(kwargs, coords, given)
@@ -349,7 +352,7 @@ class SurfaceModel(lmfit.Model):
         )  # fmt: skip
         return fit(self, given, request)
 
-    def _errors_or_starts(self, errors: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+    def _errors_or_starts(self, errors: dict[str, Any], data: Any) -> dict[str, Any]:
         """Tell the data error from the start of a parameter that has the same name (changes `errors`)."""
         starts: dict[str, Any] = {}
         for name in ERRORS:
@@ -360,7 +363,8 @@ class SurfaceModel(lmfit.Model):
             if scalar and name == "sigma":
                 starts[name] = value
                 errors[name] = None
-            elif scalar or np.shape(value) != shape:
+            elif scalar or np.shape(value) != np.shape(data):
+                shape = np.shape(data)
                 msg = (
                     f"{name} is also a parameter of {self.name}: pass its start as a number in params (model.make_params({name}=...)), "
                     f"and the data error as an array of the data's shape {shape}, here {np.shape(value)}"

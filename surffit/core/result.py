@@ -129,7 +129,7 @@ class SurfaceResult(ModelResult):
             # on the bound itself lmfit's setter keeps the value; a rounding beyond it would be cut
             par.value = value
             par.init_value = first if unset else par.init_value if par.init_value is not None else first
-        for name in bound.unused:
+        for name in bound.unused + bound.stepped:
             if not np.isfinite(params[name]._val):
                 params[name].value = 0.0
         for par in params.values():
@@ -175,7 +175,7 @@ class SurfaceResult(ModelResult):
         covar = np.full((n, n), np.nan)
         where = [self.var_names.index(name) for name in bound.names]
         covar[np.ix_(where, where)] = cov.matrix * factor
-        lost = [where[j] for j in np.flatnonzero(cov.undetermined)] + [self.var_names.index(name) for name in bound.unused]
+        lost = [where[j] for j in np.flatnonzero(cov.undetermined)] + [self.var_names.index(name) for name in bound.unused + bound.stepped]
         if not self._no_errors:
             covar[lost, lost] = np.inf
             self.covar, self.covar_source, self.errorbars = covar, "jacobian", True

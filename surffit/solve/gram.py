@@ -27,6 +27,8 @@ PIVOT_RATIO = 1e-5
 # the same for the final errors: they keep about eps / ratio^2 = 2e-10
 SURE_RATIO = 1e-3
 BLOCK_ROWS = 8192
+# share of a squared column that must be left beside the linear columns
+CANCELLED = 1e-10
 # rows from which the moments pay for their bookkeeping: on a grid, and block by block
 LONG_GRID = 4_000
 LONG_ROWS = 20_000
@@ -342,7 +344,10 @@ class GramEngine:
         if free.size:
             R, S = triangle(G[np.ix_(free, free)])
             X = dtrtrs(R, G[free, :m] / S[:, None], trans=1)[0]
+            whole = A.diagonal().copy()
             A = A - X.T @ X
+            if (A.diagonal() < CANCELLED * whole).any():
+                raise IllConditioned
             gradient = gradient - X.T @ dtrtrs(R, g[free] / S, trans=1)[0]
         return A, gradient
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from .gram import GramEngine, GramSurveyor, IllConditioned, Moments
 from .linear import bounded, factor, refine, solve
-from .polish import DenseSurveyor, Local, Polished, Surveyor, curvature, polish
+from .polish import DenseSurveyor, Local, Polished, Surveyor, curvature, polish, remaining
 from .problem import Problem
 from .separable import DenseEngine, Engine, Inner, walk
 from .status import CONVERGED, Status
@@ -22,6 +22,7 @@ from .status import CONVERGED, Status
 KAPPA = 1e-2  # of a standard deviation: what may be left of the step at a minimum
 CONDITION = 1e9  # scaled condition beyond which a walk has left the region the data speak about
 ESCAPES = 3
+LOWER = 1e-9  # relative fall of chi-square that is more than rounding
 
 Callback = Callable[[np.ndarray, np.ndarray, float], bool]
 
@@ -103,7 +104,7 @@ def minimise(
         return None
     if status & (Status.ABORTED | Status.MAX_NFEV):
         return solution
-    if options.restart and not _good(solution) and not _deficient_at(problem, start):
+    if options.restart and not _good(solution) and solution.saddle is None and not _deficient_at(problem, start):
         again = start.copy()
         if c is not None:
             again[problem.m :] = np.where(np.isfinite(c), c, first.c)
@@ -114,10 +115,7 @@ def minimise(
                 solution = _better(solution, second)
                 solution.restarts += 1
     for _ in range(ESCAPES):
-        if solution.saddle is None:
-            break
-        direction = solution.saddle
-        away = _downhill(problem, solution)
+        away, direction = _downhill(problem, solution)
         if away is None:
             break
         _, walked = _walk(problem, away[: problem.m], options, None, callback)
@@ -244,7 +242,8 @@ def _judge(
         if options.polish and not status & Status.ABORTED:
             done = polish(problem, surveyor, here, held, sigma, max(options.max_nfev, problem.nfev + 1))
         else:
-            done = Polished(here, float(np.sqrt(here.qtr @ here.qtr)) / sigma, curvature(surveyor, problem, here), none)
+            left = float(np.sqrt(here.qtr @ here.qtr))
+            done = Polished(here, remaining(problem, left, sigma), curvature(surveyor, problem, here), none)
         if not done.bound_hit.any():
             break
         # a step wants to leave the box: put those parameters on their bound and look again
@@ -293,22 +292,31 @@ def _saddle_direction(problem: Problem, here: Local, rate: float, vectors: np.nd
     return direction
 
 
-def _downhill(problem: Problem, solution: Solution) -> np.ndarray | None:
-    """The lowest of a few points along the saddle's direction, both ways; None if none is lower."""
-    direction = solution.saddle
-    if direction is None:
-        return None
-    p, best = solution.p, solution.here.chi2 * (1.0 - 1e-12)
-    found = None
-    unit = np.sqrt(solution.here.chi2) or solution.sigma
-    for size in unit * np.array([1e-3, 1e-2, 0.1, 0.3, 1.0]):
-        for sign in (1.0, -1.0):
-            trial = np.clip(p + sign * size * direction, problem.lower, problem.upper)
-            r = problem.residual(trial)
-            chi2 = float(r @ r)
-            if chi2 < best:
-                best, found = chi2, trial
-    return found
+def _downhill(problem: Problem, solution: Solution) -> tuple[np.ndarray | None, np.ndarray]:
+    """
+    The lowest of a few points along directions in which the end point may not be a minimum, and the direction.
+
+    These are the saddle's, and the null directions: a direction may be flat to second order and fall further out (two peaks
+    that start at one place).
+    """
+    here = solution.here
+    directions = [] if solution.saddle is None else [solution.saddle]
+    if not directions and here.f.rank < here.free.size and problem.m:
+        for row in here.f.null_space():
+            direction = np.zeros(problem.n)
+            direction[here.free] = row / here.scale
+            directions.append(direction)
+    best, found, chosen = here.chi2 * (1.0 - LOWER), None, np.zeros(problem.n)
+    unit = np.sqrt(here.chi2)
+    for direction in directions:
+        for size in unit * np.array([1e-3, 1e-2, 0.1, 0.3, 1.0]):
+            for sign in (1.0, -1.0):
+                trial = np.clip(here.p + sign * size * direction, problem.lower, problem.upper)
+                r = problem.residual(trial)
+                chi2 = float(r @ r)
+                if chi2 < best:
+                    best, found, chosen = chi2, trial, direction
+    return found, chosen
 
 
 def condition(here: Local) -> float:

@@ -137,6 +137,11 @@ class Polished:
     bound_hit: np.ndarray  # parameters that a step wanted to carry across a bound
 
 
+def remaining(problem: Problem, left: float, sigma: float) -> float:
+    """What is left of the step in standard deviations; rounding of the data doesn't count."""
+    return max(left - problem.noise, 0.0) / sigma
+
+
 def polish(problem: Problem, surveyor: Surveyor, here: Local, held: np.ndarray, sigma: float, max_nfev: int) -> Polished:
     """
     Newton steps (Gauss-Newton where the Hessian isn't positive or can't be had) until they stop shrinking.
@@ -197,4 +202,4 @@ def polish(problem: Problem, surveyor: Surveyor, here: Local, held: np.ndarray, 
         if trial is None or trial.f.rank != here.f.rank or trial.chi2 > best.chi2 * (1.0 + 1e-9):
             break
         here = trial
-    return Polished(best, best_left / sigma, best_second, hit)
+    return Polished(best, remaining(problem, best_left, sigma), best_second, hit)

@@ -26,6 +26,8 @@ from .status import Status
 # the walk stops at this fraction of a standard deviation; the polish, which converges faster there, does the rest
 STEP_IN_SIGMA = 1e-2
 RELATIVE_GAIN = 1e-15
+# a column of which less than this share is left beside the linear columns has no effect of its own
+IMITATED = 1e-13
 LAMBDA_MAX = 1e16
 
 
@@ -99,11 +101,19 @@ class DenseEngine:
             return None
         r, D = full[0], full[1][: problem.m]
         f: Factor | None = point.work
+        g = D @ r
         if f is not None and f.rank:
-            q = f.q
-            D = D - (D @ q) @ q.T
-        A = D @ D.T
-        return (A, D @ r) if finite(A) else None
+            q, whole = f.q, D
+            D = whole - (whole @ q) @ q.T
+            A = D @ D.T
+            # what the linear parameters can imitate is rounding here; stepping along it would lead anywhere
+            imitated = A.diagonal() <= max(IMITATED, 10.0 * problem.jac_error) ** 2 * np.einsum("ij,ij->i", whole, whole)
+            if imitated.any():
+                A[imitated, :] = A[:, imitated] = 0.0
+                g[imitated] = 0.0
+        else:
+            A = D @ D.T
+        return (A, g) if finite(A) else None
 
 
 def walk(

@@ -300,7 +300,8 @@ def xr():
 
 @pytest.fixture
 def cube(xr, z):
-    return xr.DataArray(z, dims=("row", "col"), coords={"row": np.arange(NY) * 1.0, "col": np.arange(NX) * 1.0}, name="n", attrs={"unit": "mm"})
+    coords = {"row": np.arange(NY) * 1.0, "col": np.arange(NX) * 1.0}
+    return xr.DataArray(z, dims=("row", "col"), coords=coords, name="n", attrs={"unit": "mm"})
 
 
 def test_data_array_comes_back_with_dims_coords_and_name(model, z, cube):
@@ -502,7 +503,8 @@ def test_coordinates_that_are_not_arrays_go_through(rng):
     z = 2.0 * (1 + 3 * x) + rng.normal(0, 0.01, 30)
     model = sf.SurfaceModel(lambda x, how, a, b: how.gain * (a + b * x), ["x", "how"])
     result = model.fit(z, x=x, how=Instrument())
-    assert [p.value for p in result.params.values()] == pytest.approx(np.linalg.lstsq(2 * np.stack([x**0, x], 1), z, rcond=None)[0], rel=1e-9)
+    expected = np.linalg.lstsq(2 * np.stack([x**0, x], 1), z, rcond=None)[0]
+    assert [p.value for p in result.params.values()] == pytest.approx(expected, rel=1e-9)
 
 
 def test_dictionary_and_table_coordinates(rng):
@@ -517,12 +519,15 @@ def test_dictionary_and_table_coordinates(rng):
 
 
 def test_coordinates_named_like_keywords(rng):
-    weights = np.linspace(0, 1, 30)
-    z = 1 + 2 * weights + rng.normal(0, 0.01, 30)
-    model = sf.SurfaceModel(lambda weights, sigma, a, b: a + b * weights + 0 * sigma, ["weights", "sigma"])
-    result = model.fit(z, coords={"weights": weights, "sigma": weights})
-    expected = np.linalg.lstsq(np.stack([weights**0, weights], 1), z, rcond=None)[0]
-    assert [result.params[n].value for n in "ab"] == pytest.approx(expected, rel=1e-9)
+    u, v = rng.uniform(0, 1, 30), rng.uniform(0, 1, 30)
+    z = 1 + 2 * u - 3 * v + rng.normal(0, 0.01, 30)
+    model = sf.SurfaceModel(lambda mask, sigma, a, b, c: a + b * mask + c * sigma, ["mask", "sigma"])
+    result = model.fit(z, coords={"mask": u, "sigma": v})
+    expected = np.linalg.lstsq(np.stack([u**0, u, v], 1), z, rcond=None)[0]
+    assert [result.params[n].value for n in "abc"] == pytest.approx(expected, rel=1e-9)
+    assert result.ndata == 30
+    excluded = model.fit(z, coords={"mask": u, "sigma": v}, mask=u > 0.5, sigma=np.full(30, 0.1))
+    assert excluded.ndata == int((u <= 0.5).sum())
 
 
 def test_parameter_named_sigma(rng):
@@ -542,7 +547,7 @@ def test_parameter_named_sigma(rng):
 def test_missing_coordinate_and_unknown_coords_are_named(model, z):
     with pytest.raises(ParameterError, match=r"coordinate y of .* missing"):
         model.fit(z, x=X)
-    with pytest.raises(ParameterError, match="coords names 'u', but the coordinates of .* are x, y"):
+    with pytest.raises(ParameterError, match=r"coords names 'u', but the coordinates of .* are x, y"):
         model.fit(z, coords={"x": X, "y": Y, "u": X})
     with pytest.raises(ParameterError, match="'x' was given twice"):
         model.fit(z, x=X, coords={"x": X, "y": Y})
