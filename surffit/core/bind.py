@@ -24,7 +24,7 @@ from .kernels import GraphKernel, GridProgramKernel, NumericKernel
 from .parameters import copy_parameters
 from .structure import Constraints, Structure, asked_for, evaluate, same, signature, trace_model
 
-# a start on or outside a bound is moved inside by this share of the smaller of width and scale
+# a start on a bound where the model can't begin is moved inside by this share of the smaller of width and scale
 INSIDE = 1e-3
 SAMPLE = 32
 
@@ -234,8 +234,8 @@ def _value(par: lmfit.Parameter) -> float:
     return float(value) if value is not None and np.isfinite(value) else np.nan
 
 
-def _inside(start: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """Move a start that lies on or outside a bound a little inside."""
+def inside(start: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """Starts that lie on a bound moved a little inside."""
     width = upper - lower
     scale = np.minimum(np.where(np.isfinite(width), width, np.inf), np.where(start != 0, np.abs(start), 1.0))
     out = np.where(start <= lower, lower + INSIDE * scale, start)
@@ -288,8 +288,10 @@ def _bind_graph(
     known = tuple(name for name in structure.parameters if name not in candidates)
     compiled = structure.program(nonlinear, linear, known)
     dead = set(compiled.no_effect)
-    stepped = tuple(name for name in candidates if name in dead)
+    stepped: tuple[str, ...] = ()
     if dead:
+        stepped = tuple(name for name in candidates if name in dead and _matters(name, structure, params, data))
+        unused += [name for name in candidates if name in dead and name not in stepped]
         nonlinear = tuple(name for name in nonlinear if name not in dead)
         linear = tuple(name for name in linear if name not in dead)
         known = tuple(name for name in structure.parameters if name not in nonlinear and name not in linear)
@@ -299,7 +301,7 @@ def _bind_graph(
     m = len(nonlinear)
     if not np.isfinite(start[:m]).all():
         raise _missing([name for name, value in zip(nonlinear, start[:m], strict=True) if not np.isfinite(value)], model)
-    start[:m] = _inside(start[:m], lower[:m], upper[:m])
+    start[:m] = np.clip(start[:m], lower[:m], upper[:m])
     fixed = [_probe_value(params[name]) for name in known]
     y, w = data.data, data.weights
     is_complex = structure.graph.is_complex
@@ -323,6 +325,20 @@ def _bind_graph(
     if problem.N >= LONG_GRID and m:
         moments = _moments(structure, problem, kernel, data, nonlinear, linear, known, fixed, is_complex)
     return Bound(problem, moments, names, nonlinear, linear, tuple(unused), stepped, start, structure, "graph")
+
+
+def _matters(name: str, structure: Structure, params: lmfit.Parameters, data: FitData) -> bool:
+    """Whether the model changes at all when a parameter without a gradient does."""
+    program = structure.program((), (), structure.parameters)
+    coords = [data.coords[n] for n in program.coordinates]
+    values = {n: _probe_value(params[n]) for n in structure.parameters}
+    here = program.value([], [], list(values.values()), coords)
+    x = values[name]
+    reach = [abs(float(np.max(np.abs(c)))) for c in coords if np.size(c) and np.isfinite(c).all()]
+    for moved in (-x, 2 * x + 1, x - 1, 0.5 * x, 10 * x + 10, -10 * x - 10, *reach, *(-r for r in reach), *(0.5 * r for r in reach)):
+        if not same(program.value([], [], list({**values, name: float(moved)}.values()), coords), here):
+            return True
+    return False
 
 
 def _linear_names(
@@ -404,7 +420,7 @@ def _bind_numeric(
     start0 = np.array([probe[name] for name in varying])
     lower = np.array([params[name].min for name in varying], dtype=float)
     upper = np.array([params[name].max for name in varying], dtype=float)
-    start0 = _inside(start0, lower, upper)
+    start0 = inside(start0, lower, upper)
     base = {name: value for name, value in probe.items() if name not in varying}
     try:
         first = evaluate(model, resolve(base | dict(zip(varying, start0.tolist(), strict=True))), data.coords)

@@ -13,7 +13,7 @@ from ..exceptions import NonFiniteError, ParameterError, TooFewPointsError
 from ..solve.minimum import Options, Solution, minimise
 from ..solve.polish import DenseSurveyor
 from ..solve.status import Status
-from .bind import Bound, bind, free_names
+from .bind import Bound, bind, free_names, inside
 from .data import FitData, open_door
 from .methods import by_lmfit, is_lmfit_method
 from .parameters import copy_parameters, snapshot
@@ -116,9 +116,7 @@ def _solve(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request
     started = snapshot(params)
     outcome = _run(model, params, data, bound, request, notes)
     if outcome.solution.status & Status.NO_EFFECT_AT_START:
-        for moved, names in _moved_by_guess(model, params, data, bound, outcome.solution):
-            verb = "was" if len(names) == 1 else "were"
-            text = f"Parameters without effect at the start: {', '.join(names)} {verb} moved to the guess from the data."
+        for moved, text in _other_starts(model, params, data, bound, outcome.solution):
             second = _run(model, moved, data, _bind(model, moved, data, request), request, [*notes, text])
             if not second.solution.status & Status.NO_EFFECT_AT_START:
                 outcome = second
@@ -171,7 +169,12 @@ def _run(
             raise
         solution = _at(problem, best[-1] if best else np.where(np.isfinite(bound.start), bound.start, 0.0), bound)
     if solution is None:
-        raise _not_finite(model, params, data, bound)
+        moved = copy_parameters(params)
+        names = _off_bounds(bound, moved)
+        if not names:
+            raise _not_finite(model, params, data, bound)
+        # a model may have no value on the very bound (a width of 0)
+        return _run(model, moved, data, _bind(model, moved, data, request), request, notes)
     if bound.stepped:
         # wherever the others end, a better value of these may lie beyond a jump
         solution.status |= Status.NO_EFFECT_AT_START
@@ -233,21 +236,37 @@ def _guess(model: SurfaceModel, data: FitData) -> lmfit.Parameters | None:
     return guessed
 
 
-def _moved_by_guess(
+def _other_starts(
     model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bound, solution: Solution
-) -> Iterator[tuple[lmfit.Parameters, list[str]]]:
-    """Starts moved to the guess, where there is one: the parameters without effect, then all that are searched."""
-    guessed = _guess(model, data)
-    if guessed is None:
-        return
+) -> Iterator[tuple[lmfit.Parameters, str]]:
+    """Better starts for parameters without effect: the guess for them, for all that are searched, or off their bounds."""
     dead = [name for name, none in zip(bound.names, solution.no_effect, strict=True) if none]
-    for names in (dead, list(bound.nonlinear)):
+    guessed = _guess(model, data)
+    for names in (dead, list(bound.nonlinear)) if guessed is not None else ():
         usable = [name for name in names if _usable(guessed, name)]
         if usable:
             moved = copy_parameters(params)
             for name in usable:
                 moved[name].value = guessed[name].value
-            yield moved, usable
+            verb = "was" if len(usable) == 1 else "were"
+            yield moved, f"Parameters without effect at the start: {', '.join(usable)} {verb} moved to the guess from the data."
+    moved = copy_parameters(params)
+    names = _off_bounds(bound, moved)
+    if names:
+        verb = "was" if len(names) == 1 else "were"
+        yield moved, f"Parameters without effect at the start: {', '.join(names)} {verb} moved off the bound."
+
+
+def _off_bounds(bound: Bound, params: lmfit.Parameters) -> list[str]:
+    """Move starts that lie on a bound a little inside (in place); their names."""
+    m = len(bound.nonlinear)
+    start, lower, upper = bound.start[:m], bound.problem.lower[:m], bound.problem.upper[:m]
+    moved = inside(start, lower, upper)
+    names = [name for name, a, b in zip(bound.nonlinear, start, moved, strict=True) if a != b]
+    for name, value in zip(bound.nonlinear, moved, strict=True):
+        if name in names:
+            params[name].value = float(value)
+    return names
 
 
 def _not_finite(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bound) -> NonFiniteError:

@@ -93,7 +93,7 @@ def minimise(
         None if the model isn't finite at the start.
     """
     if problem.m == 0:
-        return _linear(problem, options, callback)
+        return _linear(problem, c, options, callback)
     first, walked = _walk(problem, alpha, options, moments, callback)
     if first is None or walked is None:
         return None
@@ -132,7 +132,7 @@ def minimise(
     return solution
 
 
-def _linear(problem: Problem, options: Options, callback: Callback | None) -> Solution | None:
+def _linear(problem: Problem, given: np.ndarray | None, options: Options, callback: Callback | None) -> Solution | None:
     """Everything linear: one solve, refined in double-double residuals."""
     columns = problem.columns(np.empty(0))
     if columns is None:
@@ -161,7 +161,8 @@ def _linear(problem: Problem, options: Options, callback: Callback | None) -> So
     if solution is not None:
         if not solution.kappa <= KAPPA and not status & Status.ABORTED:
             # the model isn't as linear as it was said to be: the full space has the last word
-            other = _trust_region(problem, c, options)
+            begin = c if given is None else np.where(np.isfinite(given), given, c)
+            other = _trust_region(problem, begin, options)
             if other is not None:
                 second = judge(problem, other, Status.CONVERGED_FTOL, c.copy(), np.nan, options, "trust-region", 1)
                 if second is not None:
@@ -239,11 +240,16 @@ def _judge(
             if here is None:
                 return None
         sigma = _sigma(problem, here.chi2, options)
-        if options.polish and not status & Status.ABORTED:
+        while True:
+            if not options.polish or status & Status.ABORTED:
+                left = float(np.sqrt(here.qtr @ here.qtr))
+                done = Polished(here, remaining(problem, left, sigma), curvature(surveyor, problem, here), none)
+                break
             done = polish(problem, surveyor, here, held, sigma, max(options.max_nfev, problem.nfev + 1))
-        else:
-            left = float(np.sqrt(here.qtr @ here.qtr))
-            done = Polished(here, remaining(problem, left, sigma), curvature(surveyor, problem, here), none)
+            before, sigma = sigma, _sigma(problem, done.here.chi2, options)
+            if sigma > 0.5 * before:
+                break
+            here = done.here  # it came from far away: what was negligible there isn't here
         if not done.bound_hit.any():
             break
         # a step wants to leave the box: put those parameters on their bound and look again
@@ -307,15 +313,20 @@ def _downhill(problem: Problem, solution: Solution) -> tuple[np.ndarray | None, 
             direction[here.free] = row / here.scale
             directions.append(direction)
     best, found, chosen = here.chi2 * (1.0 - LOWER), None, np.zeros(problem.n)
-    unit = np.sqrt(here.chi2)
+    sideways = None
     for direction in directions:
-        for size in unit * np.array([1e-3, 1e-2, 0.1, 0.3, 1.0]):
+        for size in np.sqrt(here.chi2) * np.array([1e-3, 1e-2, 0.1, 0.3, 1.0]):
             for sign in (1.0, -1.0):
                 trial = np.clip(here.p + sign * size * direction, problem.lower, problem.upper)
                 r = problem.residual(trial)
                 chi2 = float(r @ r)
                 if chi2 < best:
                     best, found, chosen = chi2, trial, direction
+                elif chi2 > here.chi2 * (1.0 + LOWER) and np.isfinite(chi2) and sideways is None and solution.saddle is None:
+                    sideways = trial, direction
+    if found is None and sideways is not None:
+        # not flat after all; it may fall once the others have followed (two widths and a distance)
+        return sideways
     return found, chosen
 
 

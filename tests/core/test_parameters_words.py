@@ -28,25 +28,32 @@ def both(func=peak, **kwargs):
 
 
 def tight(model, data, params, **coords):
-    """lmfit's answer, converged as far as it goes."""
+    """lmfit's answer, converged as far as it goes, with central differences: 1e-9 in the derivatives."""
+    settings = {"ftol": 1e-15, "xtol": 1e-15, "gtol": 1e-15}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
+        params = model.fit(data, params, **coords).params
         for _ in range(3):
-            result = model.fit(data, params, fit_kws={"ftol": 1e-15, "xtol": 1e-15, "gtol": 1e-15}, **coords)
+            result = model.fit(data, params, method="least_squares", fit_kws={**settings, "jac": "3-point", "x_scale": "jac"}, **coords)
             params = result.params.copy()
     return result
 
 
-def agree(ours, theirs, close=1e-4, errors=1e-4):
-    """Values within `close` of lmfit's errors; errors as good as lmfit's differences are."""
+def agree(ours, theirs, close=1e-6, errors=1e-6, derived=1e-4, fold=()):
+    """
+    Values within `close` of lmfit's errors, and the errors themselves.
+
+    Errors of tied parameters are lmfit's own differences: `derived`. Parameters of which only the square enters: `fold`.
+    """
     assert ours.success, ours.reason
     assert list(ours.var_names) == list(theirs.var_names)
     for name in theirs.params:
         one, two = ours.params[name], theirs.params[name]
         error = two.stderr if two.stderr else 1e-12 * max(abs(two.value), 1.0)
-        assert abs(one.value - two.value) <= close * error, (name, one.value, two.value, error)
+        first, second = (abs(one.value), abs(two.value)) if name in fold else (one.value, two.value)
+        assert abs(first - second) <= close * error, (name, first, second, error)
         if two.stderr:
-            assert one.stderr == pytest.approx(two.stderr, rel=errors), name
+            assert one.stderr == pytest.approx(two.stderr, rel=derived if two.expr else errors), name
     assert ours.chisqr == pytest.approx(theirs.chisqr, rel=1e-9)
     assert ours.nvarys == theirs.nvarys
     assert ours.nfree == theirs.nfree
@@ -100,8 +107,8 @@ def held(name, side, value):
     scale = np.sqrt(reference.nfree / result.nfree)
     for other in result.var_names:
         if other != name:
-            assert result.params[other].value == pytest.approx(reference.params[other].value, abs=1e-4 * reference.params[other].stderr)
-            assert result.params[other].stderr == pytest.approx(reference.params[other].stderr * scale, rel=1e-4)
+            assert result.params[other].value == pytest.approx(reference.params[other].value, abs=1e-6 * reference.params[other].stderr)
+            assert result.params[other].stderr == pytest.approx(reference.params[other].stderr * scale, rel=1e-6)
     return result
 
 
@@ -135,7 +142,7 @@ def test_a_bound_that_is_active_on_the_way_only():
     params = ours.make_params(**START)
     params["width"].set(value=3.0, max=3.0)
     params["height"].set(value=0.0, min=0.0)
-    agree(ours.fit(DATA, params, x=X), tight(theirs, DATA, ours.make_params(**TRUTH), x=X))
+    agree(ours.fit(DATA, params, x=X), tight(theirs, DATA, ours.make_params(**TRUTH), x=X), fold=("width",))
 
 
 def test_nonnegative_amplitudes():
@@ -214,13 +221,18 @@ def test_expr(name, expr):
 
 @pytest.mark.parametrize(("low", "high"), [(-np.inf, 0.8), (1.1, np.inf), (0.5, 3.0)])
 def test_bounds_on_an_expr(low, high):
-    """lmfit clips what the expression gives."""
-
-    def change(p):
-        p["level"].set(expr="0.2*height", min=low, max=high)
-
-    result, _ = compare(change)
-    assert low <= result.params["level"].value <= high
+    """lmfit clips what the expression gives; clipped, it no longer depends on anything."""
+    ours, theirs = both()
+    params = ours.make_params(**START)
+    params["level"].set(expr="0.2*height", min=low, max=high)
+    result, reference = ours.fit(DATA, params, x=X), tight(theirs, DATA, params, x=X)
+    clipped = not low < reference.params["level"].value < high
+    assert clipped == ((low, high) != (0.5, 3.0))
+    if clipped:
+        reference.params["level"].stderr = None  # lmfit's error there is that of the expression without its bounds
+        assert result.params["level"].stderr == 0.0
+    agree(result, reference)
+    assert result.params["level"].value == pytest.approx(np.clip(0.2 * result.params["height"].value, low, high), rel=1e-15)
 
 
 def test_helper_parameters():
@@ -278,7 +290,7 @@ def test_expr_outside_the_whitelist_is_evaluated_by_lmfit(expr):
     params["level"].expr = expr
     before = params.dumps()
     result = ours.fit(DATA, params, x=X)
-    agree(result, tight(theirs, DATA, params, x=X), close=1e-3, errors=1e-3)
+    agree(result, tight(theirs, DATA, params, x=X), close=1e-4, errors=1e-4)
     assert result.conditioning.derivatives != "graph"
     assert params.dumps() == before
 
@@ -311,7 +323,7 @@ def test_symbols_that_the_user_added():
     params._asteval.symtable["twice"] = lambda v: 2 * v
     params["level"].expr = "twice(height)/10"
     result = ours.fit(DATA, params, x=X)
-    agree(result, tight(theirs, DATA, params, x=X), close=1e-3, errors=1e-3)
+    agree(result, tight(theirs, DATA, params, x=X), close=1e-4, errors=1e-4)
 
 
 def test_expr_of_another_order():
@@ -401,21 +413,6 @@ def test_param_names():
     assert ours.param_names == theirs.param_names == ["a", "b"]
     data = func(X, 3.0, 0.7) + np.random.default_rng(0).normal(0, 0.02, X.size)
     agree(ours.fit(data, x=X, a=1, b=1), tight(theirs, data, theirs.make_params(a=1, b=1), x=X))
-
-
-def test_function_with_keywords():
-    """A function of **kwargs with param_names."""
-
-    def func(x, **kw):
-        return sum(kw[f"c{i}"] * x**i for i in range(3))
-
-    names = ["c0", "c1", "c2"]
-    ours = sf.SurfaceModel(func, independent_vars=["x"], param_names=names)
-    theirs = lmfit.Model(func, independent_vars=["x"], param_names=names)
-    data = func(X, c0=1, c1=0.3, c2=-0.1) + np.random.default_rng(0).normal(0, 0.02, X.size)
-    result = ours.fit(data, x=X)
-    agree(result, tight(theirs, data, theirs.make_params(c0=0, c1=0, c2=0), x=X))
-    assert set(result.conditioning.linear) == set(names)
 
 
 def test_keyword_only_arguments():
@@ -508,7 +505,7 @@ def test_an_array_that_is_not_elementwise():
     kernel = np.array([0.2, 0.6, 0.2])
     data = func(X, kernel, 3.0, 0.5) + np.random.default_rng(0).normal(0, 0.02, X.size)
     result = ours.fit(data, x=X, kernel=kernel, a=1, k=1)
-    agree(result, tight(theirs, data, theirs.make_params(a=1, k=1), x=X, kernel=kernel), close=1e-3)
+    agree(result, tight(theirs, data, theirs.make_params(a=1, k=1), x=X, kernel=kernel))
     assert result.conditioning.linear == ("a",)
 
 
@@ -572,7 +569,7 @@ def test_sigma_as_a_parameter():
 def test_parameters_with_names_of_keywords_are_refused(name):
     scope: dict = {}
     exec(f"def func(x, {name}, b):\n    return {name} * x + b", scope)  # noqa: S102 - the test's own text
-    with pytest.raises(ParameterError, match=name):
+    with pytest.raises(ValueError, match=name):  # three of them lmfit refuses itself
         sf.SurfaceModel(scope["func"])
 
 
@@ -592,13 +589,23 @@ def complex_problem():
 
 @pytest.mark.parametrize("kind", ["none", "real", "complex"])
 def test_complex_data(kind):
+    """Against lmfit on real and imaginary parts one after the other; complex weights weigh the two parts separately.
+
+    (That is what lmfit documents. In 1.3.4 it multiplies as complex numbers, so that it can't be asked directly.)
+    """
     f, data, start = complex_problem()
     rng = np.random.default_rng(0)
     weights = {"none": None, "real": rng.uniform(50, 200, 60), "complex": rng.uniform(50, 200, 60) + 1j * rng.uniform(50, 200, 60)}[kind]
-    ours, theirs = sf.SurfaceModel(resonator, ["f"]), lmfit.Model(resonator, ["f"])
+    ours = sf.SurfaceModel(resonator, ["f"])
     result = ours.fit(data, f=f, weights=weights, **start)
-    reference = tight(theirs, data, theirs.make_params(**start), f=f, weights=weights)
-    agree(result, reference, close=1e-3)
+
+    def parts(f, f0, q, re, im):
+        return resonator(f, f0, q, re, im).view(float)
+
+    theirs = lmfit.Model(parts, ["f"])
+    flat = None if weights is None else (weights if np.iscomplexobj(weights) else weights * (1 + 1j)).view(float)
+    reference = tight(theirs, data.view(float), theirs.make_params(**start), f=f, weights=flat)
+    agree(result, reference)
     assert result.ndata == 120
     assert np.iscomplexobj(result.best_fit)
     assert set(result.conditioning.linear) == {"re", "im"}
