@@ -446,10 +446,12 @@ def _bind_numeric(
         return func
 
     func = rows(varying)
+    steady = np.array_equal(func(start0), func(start0), equal_nan=True)
+    notes = [] if steady else [f"{model.name} gives different values for the same arguments; derivatives and errors are only as good as that."]
     kwargs: dict[str, Any] = {} if rng is None else {"rng": rng}
     differentiator = numeric.choose(func, start0, complex_step=complex_ok and not is_complex, lower=lower, upper=upper, **kwargs)
     scale = np.asarray(differentiator.scale)
-    unused = tuple(name for name, s in zip(varying, scale, strict=True) if not np.isfinite(s))
+    unfelt = tuple(name for name, s in zip(varying, scale, strict=True) if not np.isfinite(s))
     chosen: set[str] = set()
     if stated is None or stated:
         prefer = [i for i, name in enumerate(varying) if name in missing]
@@ -461,14 +463,14 @@ def _bind_numeric(
                     msg = f"{name} was stated as linear, but {model.name} doesn't look linear in it together with the others; pass linear=None"
                     raise LinearityError(msg, pair=(name, name))
             chosen &= set(stated)
-    linear = tuple(name for name in varying if name in chosen and name not in unused)
-    nonlinear = tuple(name for name in varying if name not in chosen and name not in unused)
+    linear = tuple(name for name in varying if name in chosen and name not in unfelt)
+    nonlinear = tuple(name for name in varying if name not in chosen and name not in unfelt)
     unset = [name for name in nonlinear if name in missing]
     if unset:
         raise _missing(unset, model)
     names = nonlinear + linear
     order = [varying.index(name) for name in names]
-    base |= {name: float(start0[varying.index(name)]) for name in unused}
+    base |= {name: float(start0[varying.index(name)]) for name in unfelt}
     func = rows(names)
     start = start0[order]
     differentiator = numeric.choose(
@@ -490,7 +492,8 @@ def _bind_numeric(
     for i, name in enumerate(names):
         if name in missing:
             start[i] = np.nan
-    return Bound(problem, None, names, nonlinear, linear, unused, (), start, None, differentiator.route)
+    unused, hidden = (unfelt, ()) if steady else ((), unfelt)
+    return Bound(problem, None, names, nonlinear, linear, unused, hidden, start, None, differentiator.route, notes)
 
 
 def resolver(model: lmfit.Model, params: lmfit.Parameters) -> tuple[Callable[[Mapping[str, Any]], dict[str, Any]], bool]:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..solve.status import SENTENCES, Status
+from ..solve.status import CONVERGED, SENTENCES, Status
 from .conditioning import Conditioning, Direction
 
 if TYPE_CHECKING:
-    from .fitting import Outcome
     from .result import SurfaceResult
 
 # estimators that differ by more than this share of an error are worth a sentence
@@ -35,36 +34,62 @@ def combination(terms: Direction) -> str:
     return out
 
 
-def reason(status: Status, outcome: Outcome) -> str:
+def reason(result: SurfaceResult) -> str:
     """The sentences of the flags, the names of the parameters in them."""
+    outcome = result._outcome
+    if outcome is None:
+        return result.status.sentence
     solution, bound = outcome.solution, outcome.bound
-    parts = []
-    for flag in Status:
-        if flag not in status:
-            continue
-        sentence = SENTENCES[flag]
-        if flag is Status.AT_BOUND:
-            held = [name for name, on in zip(bound.names, solution.held, strict=True) if on]
-            one = len(held) == 1
-            sentence = (
-                f"{listed(held)} ended on {'a bound; its' if one else 'bounds; their'} stderr is nan, "
-                f"and the other errors hold with {'it' if one else 'them'} fixed there."
-            )
-        elif flag is Status.NO_EFFECT_AT_START:
-            m = len(bound.nonlinear)
-            dead = [name for name, none in zip(bound.names[:m], solution.no_effect[:m], strict=True) if none]
-            if not dead:
-                dead = list(bound.stepped)
-                sentence = f"The model only jumps with {listed(dead)}, so no derivative leads to the best value; the start was kept."
-                parts.append(sentence)
-                continue
-            one = len(dead) == 1
-            sentence = (
-                f"{listed(dead)} had no effect at the start and never moved; start {'it' if one else 'them'} where the model feels "
-                f"{'it' if one else 'them'}, or fix {'it' if one else 'them'}."
-            )
-        parts.append(sentence)
-    return " ".join(parts)
+    status, m = result.status, len(bound.nonlinear)
+    named = {
+        Status.AT_BOUND: _at_bound([n for n, on in zip(bound.names, solution.held, strict=True) if on]),
+        Status.NO_EFFECT_AT_START: _no_effect(result, [n for n, none in zip(bound.names[:m], solution.no_effect[:m], strict=True) if none]),
+        Status.RANK_DEFICIENT: _deficient([n for n, lost in zip(bound.names, result._covariance.undetermined, strict=True) if lost]),
+        Status.RUNAWAY: _runaway([n for n, a, b in zip(bound.nonlinear, solution.start, solution.p, strict=False) if abs(b) > 1e3 * abs(a) > 0]),
+    }
+    # a fit that failed did not converge to anything worth the word
+    flags = [flag for flag in Status if flag in status and (status.success or flag not in CONVERGED)]
+    return " ".join(named.get(flag) or SENTENCES[flag] for flag in flags)
+
+
+def _at_bound(names: list[str]) -> str:
+    if not names:
+        return ""
+    one = len(names) == 1
+    return (
+        f"{listed(names)} ended on {'a bound; its' if one else 'bounds; their'} stderr is nan, "
+        f"and the other errors hold with {'it' if one else 'them'} fixed there."
+    )
+
+
+def _no_effect(result: SurfaceResult, names: list[str]) -> str:
+    outcome = result._outcome
+    assert outcome is not None
+    if not names:
+        stepped = outcome.bound.stepped
+        return f"The model only jumps with {listed(stepped)}, so no derivative leads to the best value; the start was kept." if stepped else ""
+    solution = outcome.solution
+    moved = [name for name, a, b in zip(outcome.bound.names, solution.start, solution.p, strict=True) if name in names and a != b]
+    one = len(names) == 1
+    if moved:
+        return f"{listed(names)} {'has' if one else 'have'} no effect where the fit ended; start where the model feels {'it' if one else 'them'}."
+    return (
+        f"{listed(names)} had no effect at the start and never moved; start {'it' if one else 'them'} where the model feels "
+        f"{'it' if one else 'them'}, or fix {'it' if one else 'them'}."
+    )
+
+
+def _deficient(names: list[str]) -> str:
+    if len(names) < 2:
+        return f"The data don't determine {names[0]}; its stderr is inf: fix it or drop the term." if names else ""
+    return f"The data can't tell {listed(names)} apart; their stderr is inf: fix one of them or drop the term."
+
+
+def _runaway(names: list[str]) -> str:
+    if not names:
+        return ""
+    verb = "grows" if len(names) == 1 else "grow"
+    return f"Ran away: {listed(names)} {verb} without end while chi-square barely changes; set bounds or start closer."
 
 
 def explain(result: SurfaceResult) -> str:
@@ -118,13 +143,13 @@ def _undetermined(result: SurfaceResult, c: Conditioning) -> list[str]:
     if c.unused:
         one = len(c.unused) == 1
         lines.append(
-            f"{listed(c.unused)} {'has' if one else 'have'} no effect on the model at all (structurally): stderr is inf, the value is the "
+            f"{listed(c.unused)} {'has' if one else 'have'} no {'effect on the model at all (structurally)' if c.derivatives == 'graph' else 'visible effect on the model'}: stderr is inf, the value is the "
             f"start. Fix {'it' if one else 'them'} with vary=False, or remove {'it' if one else 'them'} from the function."
         )
     if c.stepped:
         one = len(c.stepped) == 1
         lines.append(
-            f"The model changes with {listed(c.stepped)} only in jumps (a comparison, sign or rounding): {'it stays' if one else 'they stay'} at "
+            f"The model changes with {listed(c.stepped)} only in jumps (a comparison, sign or rounding), or not reproducibly: {'it stays' if one else 'they stay'} at "
             f"the start, stderr is inf. Use a smooth step (e.g. scipy.special.expit), or compare fits at several fixed values."
         )
     dead = [name for name in c.no_effect if name not in c.at_bound]

@@ -87,10 +87,26 @@ def _check_options(request: FitCall) -> None:
         raise ParameterError(msg)
 
 
-def _bind(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request: FitCall) -> Bound:
+def _linear_confirmed(bound: Bound, solution: Solution) -> bool:
+    """Whether the columns solved for are the derivatives at the end, and give the model's own value there."""
+    problem, m = bound.problem, len(bound.nonlinear)
+    columns = problem.columns(solution.p[:m])
+    if columns is None:
+        return False
+    target, phi = columns
+    tolerance = 1e-6 + 100.0 * problem.jac_error
+    size = np.abs(phi).max(axis=1, initial=0.0)
+    same = (np.abs(phi - solution.here.J[m:]).max(axis=1, initial=0.0) <= tolerance * size).all()
+    off = target - solution.p[m:] @ phi - problem.residual(solution.p)
+    return bool(same and np.abs(off).max() <= tolerance * max(np.abs(target).max(), np.abs(problem.y).max()))
+
+
+def _bind(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request: FitCall, linear: tuple[str, ...] | None = None) -> Bound:
+    if linear is None:
+        linear = None if model._stated_linear is None else model.linear
     route = request.fit_kws.get("jac") if request.method == "separable" else None
     return bind(
-        model, params, data, linear=None if model._stated_linear is None else model.linear,
+        model, params, data, linear=linear,
         cache=model._structures, rng=request.fit_kws.get("rng") if request.method == "separable" else None, route=route,
     )  # fmt: skip
 
@@ -175,10 +191,14 @@ def _run(
             raise _not_finite(model, params, data, bound)
         # a model may have no value on the very bound (a width of 0)
         return _run(model, moved, data, _bind(model, moved, data, request), request, notes)
+    if bound.structure is None and bound.linear and not _linear_confirmed(bound, solution):
+        # found by probing, and wrong where it matters
+        notes = [*notes, f"{', '.join(bound.linear)} looked linear at the start but are not; all parameters were searched instead."]
+        return _run(model, params, data, _bind(model, params, data, request, linear=()), request, notes)
     if bound.stepped:
         # wherever the others end, a better value of these may lie beyond a jump
         solution.status |= Status.NO_EFFECT_AT_START
-    return Outcome(params, [], data, bound, solution, request, notes, solver_status, solver_message)
+    return Outcome(params, [], data, bound, solution, request, [*notes, *bound.notes], solver_status, solver_message)
 
 
 def _at(problem: Any, p: np.ndarray, bound: Bound) -> Solution | None:

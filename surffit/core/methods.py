@@ -6,6 +6,7 @@ parameters alone, the linear ones solved inside. Our polish and our covariance f
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from .fitting import FitCall
 
 VECTOR = ("leastsq", "least_squares")
+WITH_GRADIENT = ("cg", "bfgs", "l-bfgs-b", "tnc", "slsqp")
+WITH_HESSIAN = ("newton-cg", "dogleg", "trust-ncg", "trust-krylov", "trust-exact")
 GLOBAL = ("brute", "basinhopping", "ampgo", "shgo", "dual_annealing", "differential_evolution")
 
 
@@ -85,22 +88,47 @@ def by_lmfit(
             raise _StopFitError(p)
         return r
 
+    kind = SCALAR_METHODS.get(method.replace("-", "").replace("_", ""), request.method).lower().replace("_", "-")
+    curved = kind in WITH_HESSIAN
     zs = lmfit.Parameters()
     for i in range(n):
-        zs.add(f"z{i}", value=0.0, min=float(unit.lower[i]), max=float(unit.upper[i]))
+        # these walk by the Hessian in free coordinates; `complete` keeps the model inside the bounds
+        low, high = (-np.inf, np.inf) if curved else (float(unit.lower[i]), float(unit.upper[i]))
+        zs.add(f"z{i}", value=0.0, min=low, max=high)
     kws = dict(request.fit_kws)
     if method == "leastsq":
         kws.setdefault("epsfcn", float(np.finfo(float).eps))
-    if method == "brute" and "Ns" not in kws:
-        kws["Ns"] = 20
+
+    def slopes(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Gradient and Gauss-Newton Hessian of the summed squares in unit coordinates."""
+        p = np.clip(unit.outward(z), problem.lower[:n], problem.upper[:n])
+        point = engine.inner(p) if n < problem.n or not problem.k else None
+        if n == problem.n and problem.k:
+            whole = problem.full(p)
+            sums = None if whole is None else (whole[1] @ whole[1].T, whole[1] @ whole[0])
+        else:
+            sums = None if point is None else engine.system(point)
+        if sums is None:
+            return np.zeros(n), np.eye(n)
+        scale = unit.unit / spread
+        return -2.0 * sums[1] * scale / spread, 2.0 * sums[0] * scale * scale[:, None]
+
+    if kind in WITH_GRADIENT or curved:
+        kws.setdefault("jac", lambda z: slopes(np.array([par.value for par in z.values()]))[0])
+    if curved:
+        kws.setdefault("hess", lambda z: slopes(np.asarray(z))[1])
     minimizer = lmfit.Minimizer(residual, zs, nan_policy="propagate", max_nfev=request.max_nfev, calc_covar=False)
     status: Any = None
     message = None
     flags = Status.CONVERGED_FTOL
     try:
-        found = minimizer.minimize(method=request.method, **kws)
+        with warnings.catch_warnings():
+            # scipy's remarks about its own approximations are no news to the user: the polish judges the end
+            warnings.simplefilter("ignore")
+            found = minimizer.minimize(method=request.method, **kws)
         p = complete(np.array([par.value for par in found.params.values()]))
-        status, message = getattr(found, "ier", None) or getattr(found, "status", None), found.message
+        status = getattr(found, "ier", None) or getattr(found, "status", None)
+        message = getattr(found, "message", None)
         if found.aborted or getattr(found, "nfev", 0) >= (request.max_nfev or np.inf):
             flags = Status.MAX_NFEV
     except _StopFitError as stop:

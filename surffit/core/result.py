@@ -69,6 +69,7 @@ class SurfaceResult(ModelResult):
             self, model._residual, outcome.params, fcn_kws=dict(data.coords), iter_cb=call.iter_cb, scale_covar=call.scale_covar,
             nan_policy=call.nan_policy, calc_covar=call.calc_covar, max_nfev=call.max_nfev,
         )  # fmt: skip
+        del self.__dict__["message"]  # told on demand
         self.kws = dict(call.fit_kws)
         self.model = model
         self.method = call.method
@@ -116,8 +117,6 @@ class SurfaceResult(ModelResult):
         self.success = solution.status.success
         self.aborted = bool(solution.status & Status.ABORTED)
         self._abort = self.aborted
-        self.reason = words.reason(self.status, outcome)
-        self.message = outcome.solver_message or self.reason
         self.lmdif_message = outcome.solver_message
         self.ier = outcome.solver_status
 
@@ -229,8 +228,10 @@ class SurfaceResult(ModelResult):
             sides = []
             for moved in (value + h, value - h):
                 scratch[free].value = moved
+                scratch.update_constraints()
                 sides.append(float(scratch[name].value))
             scratch[free].value = value
+            scratch.update_constraints()
             g[j] = (sides[0] - sides[1]) / (2 * h)
         return g
 
@@ -580,7 +581,7 @@ class SurfaceResult(ModelResult):
     def __getstate__(self) -> dict[str, Any]:
         # reports and numbers travel; compiled code and callbacks stay
         if "_names" in self.__dict__ and self._outcome is not None:
-            for name in ("conditioning", "best_fit", "uvars", "init_params"):
+            for name in ("conditioning", "best_fit", "uvars", "init_params", "reason", "message"):
                 getattr(self, name)
             self._explained = self.explain()
         state = dict(self.__dict__)
@@ -719,6 +720,8 @@ _LAZY: dict[str, Any] = {
     "best_values": lambda r: r.model._make_all_args(r.params),
     "uvars": lambda r: r._make_uvars(),
     "rsquared": lambda r: r._make_rsquared(),
+    "reason": lambda r: words.reason(r),
+    "message": lambda r: r._outcome.solver_message or r.reason,
     "conditioning": lambda r: r._make_conditioning(),
     "result": lambda r: r._result_object(),
     "call_kws": lambda r: dict(r.kws),

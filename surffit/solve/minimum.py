@@ -322,8 +322,8 @@ def _downhill(problem: Problem, solution: Solution) -> tuple[np.ndarray | None, 
                 chi2 = float(r @ r)
                 if chi2 < best:
                     best, found, chosen = chi2, trial, direction
-                elif chi2 > here.chi2 * (1.0 + LOWER) and np.isfinite(chi2) and sideways is None and solution.saddle is None:
-                    sideways = trial, direction
+                elif here.chi2 * (1.0 + LOWER) < chi2 < 3.0 * here.chi2 and solution.saddle is None:
+                    sideways = trial, direction  # the furthest that is still reasonable
     if found is None and sideways is not None:
         # not flat after all; it may fall once the others have followed (two widths and a distance)
         return sideways
@@ -345,7 +345,6 @@ def _good(solution: Solution) -> bool:
         solution.kappa <= KAPPA
         and (solution.rate is None or solution.rate < 1.0)
         and condition(solution.here) < CONDITION
-        and solution.status & CONVERGED
     )
 
 

@@ -10,8 +10,9 @@ import inspect
 import lmfit
 import numpy as np
 import pytest
-import surffit as sf
 from lmfit import lineshapes, models
+
+import surffit as sf
 from surffit.core import bind, fitting
 from surffit.trace.linearity import LinearSet
 from surffit.trace.numeric import NumericLinear
@@ -258,7 +259,10 @@ def test_fixing_one_of_a_pair_frees_the_other():
     assert model.fit(data, params, x=x).conditioning.linear == ("a",)
 
 
-@pytest.mark.parametrize(("expr", "linear"), [("0.5*a", {"a"}), ("a + 3", {"a"}), ("-a/4", {"a"}), ("a**2", set()), ("abs(a)", set()), ("max(a, 1)", set()), ("1/a", set())])
+@pytest.mark.parametrize(
+    ("expr", "linear"),
+    [("0.5*a", {"a"}), ("a + 3", {"a"}), ("-a/4", {"a"}), ("a**2", set()), ("abs(a)", set()), ("max(a, 1)", set()), ("1/a", set())],
+)
 def test_constraints_carry_linearity(expr, linear):
     model = sf.SurfaceModel(lambda x, a, b, k: a * np.exp(-k * x) + b * x, independent_vars=["x"])
     params = model.make_params(a=2.0, b=0.3, k=1.0)
@@ -324,20 +328,20 @@ def noisy(func, truth, x, size=0.01, seed=0):
 
 WRONG = {
     # function, truth, start, the set forced on the solver
-    "product of two": (lambda x, a, b, c: a * b * x + a + c * b, {"a": 1.3, "b": 0.7, "c": 2.0}, {"a": 1.0, "b": 1.0, "c": 1.0}, ("a", "b")),
+    "product of two": (lambda x, a, b, c: a * b * x + a + c * b, {"a": 1.3, "b": 0.7, "c": 2}, {"a": 1, "b": 1, "c": 1}, ("a", "b")),
     "square": (lambda x, a, b: a**2 * x + b, {"a": 1.3, "b": 0.7}, {"a": 1.0, "b": 1.0}, ("a", "b")),
     "exponent": (lambda x, a, k: a * np.exp(-k * x), {"a": 3.0, "k": 0.8}, {"a": 1.0, "k": 0.5}, ("a", "k")),
-    "exponent alone": (lambda x, a, k, b: a * np.exp(-k * x) + b, {"a": 3.0, "k": 0.8, "b": 0.3}, {"a": 1.0, "k": 0.5, "b": 0.0}, ("k", "b")),
+    "exponent alone": (lambda x, a, k, b: a * np.exp(-k * x) + b, {"a": 3, "k": 0.8, "b": 0.3}, {"a": 1, "k": 0.5, "b": 0}, ("k", "b")),
     "abs": (lambda x, a, b: np.abs(a) * x - b * x**2, {"a": 1.3, "b": 0.7}, {"a": 1.0, "b": 1.0}, ("a", "b")),
     "clipped": (lambda x, a, b: np.maximum(a, -100.0) * x + b, {"a": 1.3, "b": 0.7}, {"a": 1.0, "b": 1.0}, ("a", "b")),
     "clipped, and the clip is active": (
         lambda x, a, b: np.maximum(a, 1.0) * x + b * np.exp(a * x / 10), {"a": 1.3, "b": 0.7}, {"a": 1.1, "b": 1.0}, ("a", "b"),
     ),
     "centre": (
-        lambda x, h, m, s: h * np.exp(-0.5 * ((x - m) / s) ** 2), {"h": 3.0, "m": 1.6, "s": 0.5}, {"h": 2.0, "m": 1.4, "s": 0.6}, ("h", "m"),
+        lambda x, h, m, s: h * np.exp(-0.5 * ((x - m) / s) ** 2), {"h": 3, "m": 1.6, "s": 0.5}, {"h": 2, "m": 1.4, "s": 0.6}, ("h", "m"),
     ),
     "everything": (
-        lambda x, h, m, s: h * np.exp(-0.5 * ((x - m) / s) ** 2), {"h": 3.0, "m": 1.6, "s": 0.5}, {"h": 2.0, "m": 1.4, "s": 0.6}, ("h", "m", "s"),
+        lambda x, h, m, s: h * np.exp(-0.5 * ((x - m) / s) ** 2), {"h": 3, "m": 1.6, "s": 0.5}, {"h": 2, "m": 1.4, "s": 0.6}, ("h", "m", "s"),
     ),
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ import mpmath
 import numpy as np
 import pandas as pd
 import pytest
+
 import surffit as sf
 
 NAMES = tuple(f"{letter}{j}" for letter in "abcd" for j in range(1, 5))
@@ -138,7 +139,9 @@ def test_the_oracle_agrees_with_the_certificate():
     """The mpmath solution in this file and the certificate's come from different programs."""
     _, exact, rounded, limit = transformed()
     assert min(digits(exact[0], CERTIFIED["params"]), digits(exact[1], CERTIFIED["stderr"])) > 18
-    assert min(digits(rounded[0], CERTIFIED["inputs_as_float64"]["params"]), digits(rounded[1], CERTIFIED["inputs_as_float64"]["stderr"])) > 18
+    assert (
+        min(digits(rounded[0], CERTIFIED["inputs_as_float64"]["params"]), digits(rounded[1], CERTIFIED["inputs_as_float64"]["stderr"])) > 18
+    )
     assert 10.5 < limit < 12
 
 
@@ -265,7 +268,9 @@ def test_shuffled_rows(seed):
     result = model_of().fit(n, x=x, y=y)
     assert min(right_digits(result, certificate())) >= DIGITS
     # the answer to a row is at that row
-    np.testing.assert_allclose(result.best_fit[np.argsort(order)], model_of().fit(table()[2], x=table()[0], y=table()[1]).best_fit, rtol=1e-12)
+    np.testing.assert_allclose(
+        result.best_fit[np.argsort(order)], model_of().fit(table()[2], x=table()[0], y=table()[1]).best_fit, rtol=1e-12
+    )
 
 
 def test_as_a_table(refractive):
