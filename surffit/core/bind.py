@@ -122,7 +122,7 @@ def bind(
                 raise LinearityError(msg, name=name)
     probe = {name: _probe_value(par) for name, par in params.items()}
     if route in (None, "graph"):
-        structure = _structure(model, params, data, probe, {} if cache is None else cache)
+        structure = find_structure(model, params, data, {} if cache is None else cache)
         if structure is not None:
             return _bind_graph(model, params, data, structure, varying, stated)
         if route == "graph":
@@ -142,23 +142,20 @@ def _probe_value(par: lmfit.Parameter) -> float:
     return low + 1.0 if np.isfinite(low) else high - 1.0 if np.isfinite(high) else 1.0
 
 
-def _structure(
-    model: lmfit.Model, params: lmfit.Parameters, data: FitData, probe: dict[str, float], cache: dict[Any, Structure]
+def find_structure(
+    model: lmfit.Model, params: lmfit.Parameters, data: Any, cache: dict[Any, Structure], symbolic_only: bool = False
 ) -> Structure | None:
     """The traced model, from the cache where it still agrees with the function; None if it can't be traced."""
+    probe = {name: _probe_value(par) for name, par in params.items()}
     constraints = tuple((name, par.expr, par.min, par.max) for name, par in params.items() if par.expr)
     options = tuple((name, id(value)) for name, value in data.coords.items() if name not in data.names)
     base = (signature(model), tuple(params), constraints, options, data.names)
-    symbolic = data.elementwise
-    failed = (*base, "untraceable")
-    for concrete in (False, True) if symbolic else (True,):
+    for concrete in (False,) if symbolic_only else (False, True) if data.elementwise else (True,):
         key = (*base, tuple(id(data.coords[name]) for name in data.names)) if concrete else base
         known = cache.get(key)
         if known is not None and _agrees(model, params, data, known, [probe], sample=True):
             return known
         cache.pop(key, None)
-        if not concrete and failed in cache:
-            continue
         try:
             structure = trace_model(model, params, data.coords, data.names, concrete)
         except (TraceError, ExpressionError):
@@ -477,7 +474,7 @@ def _bind_numeric(
         func, start, complex_step=differentiator.route == "complex-step", lower=lower[order], upper=upper[order], **kwargs
     )
     m = len(nonlinear)
-    kernel = NumericKernel(func, len(names), m, differentiator, scale[order])
+    kernel = NumericKernel(func, len(names), m, differentiator, scale[order], start[m:].copy())
     y, w = data.data, data.weights
     if data.used is not None:
         y, w = y[data.used], None if w is None else w[data.used]

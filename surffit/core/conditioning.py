@@ -145,7 +145,8 @@ def assess(outcome: Outcome, covariance: Covariance) -> Conditioning:
         raw = scaled / unit
         null = [direction(row, names) for row in raw]
         determined = determined_combinations(raw, names)
-    weak = tuple((direction(v, names), float(s)) for v, s in zip(covariance.weak, covariance.weak_sigma, strict=True))
+    s, thin, errors = covariance.spectrum()
+    weak = tuple((direction(v, names), float(e)) for v, e in zip(thin, errors, strict=True))
     held = np.flatnonzero(solution.held)
     g = here.J @ here.r
     at_bound = {names[j]: "min" if here.p[j] <= problem.lower[j] else "max" for j in held}
@@ -153,9 +154,8 @@ def assess(outcome: Outcome, covariance: Covariance) -> Conditioning:
     raw_condition = 1.0
     if raw_factor is not None and here.free.size:
         R = raw_factor.r if raw_factor.tail is None else np.hstack([raw_factor.r, raw_factor.tail])
-        s = np.linalg.svd(R * raw_factor.scale[raw_factor.pivot], compute_uv=False) if R.size else np.zeros(1)
-        raw_condition = float(s[0] / s[-1]) if here.f.rank == here.free.size and s[-1] > 0 else np.inf
-    s = covariance.singular_values
+        raw = np.linalg.svd(R * raw_factor.scale[raw_factor.pivot], compute_uv=False) if R.size else np.zeros(1)
+        raw_condition = float(raw[0] / raw[-1]) if here.f.rank == here.free.size and raw[-1] > 0 else np.inf
     scaled_condition = float(s[0] / s[-1]) if covariance.rank == here.free.size and s.size else (1.0 if not here.free.size else np.inf)
     return Conditioning(
         rank=covariance.rank,

@@ -257,11 +257,10 @@ def _errors(result: SurfaceResult, c: Conditioning) -> list[str]:
     lines = [f"Errors come from the exact Jacobian at the minimum by QR, {scaled}."]
     if c.derivatives != "graph":
         lines = [f"Errors come from the Jacobian at the minimum by QR, {scaled}."]
-    observed = result._covariance.observed
+    observed = result._covariance.observed()
     if observed is not None:
-        diagonal = np.sqrt(result._covariance.matrix.diagonal())
         with np.errstate(all="ignore"):
-            ratio = observed / diagonal
+            ratio = observed / result._covariance.sd
         worst = int(np.nanargmax(np.abs(np.log(ratio)))) if np.isfinite(ratio).any() else 0
         if np.isfinite(ratio[worst]) and abs(ratio[worst] - 1.0) > DISAGREE:
             lines.append(

@@ -56,6 +56,7 @@ class Outcome:
     solution: Solution
     call: FitCall
     notes: list[str]
+    limit: int
     solver_status: Any = None
     solver_message: str | None = None
 
@@ -198,7 +199,7 @@ def _run(
     if bound.stepped:
         # wherever the others end, a better value of these may lie beyond a jump
         solution.status |= Status.NO_EFFECT_AT_START
-    return Outcome(params, [], data, bound, solution, request, [*notes, *bound.notes], solver_status, solver_message)
+    return Outcome(params, [], data, bound, solution, request, [*notes, *bound.notes], limit, solver_status, solver_message)
 
 
 def _at(problem: Any, p: np.ndarray, bound: Bound) -> Solution | None:

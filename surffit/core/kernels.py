@@ -63,6 +63,14 @@ class GraphKernel:
         for j, column in enumerate(J):
             if column is not None and not np.isfinite(np.sum(column)):
                 whole = np.array(np.broadcast_to(column, size.shape)).reshape(-1)
+                bad = ~np.isfinite(whole)
+                q = p.copy()
+                q[j] += 1e-6 * (abs(p[j]) or 1.0)
+                if (func(q)[bad] == flat_value[bad]).all():
+                    # 0 * inf: nothing moves there (the wing of a peak of vanishing width)
+                    whole[bad] = 0.0
+                    out.append(whole.reshape(size.shape))
+                    continue
                 whole, count = numeric.patch_entries(func, p, j, whole, flat_value)
                 self.patched += int(count)
                 column = whole.reshape(size.shape)
@@ -85,8 +93,11 @@ class GraphKernel:
 class NumericKernel:
     """Values by calling the function, derivatives by complex step or differences."""
 
-    def __init__(self, func: Callable[[np.ndarray], np.ndarray], n: int, m: int, differentiator: Any, scale: np.ndarray) -> None:
+    def __init__(
+        self, func: Callable[[np.ndarray], np.ndarray], n: int, m: int, differentiator: Any, scale: np.ndarray, reference: np.ndarray
+    ) -> None:
         self.func = func  # p (n,) in the order non-linear, linear -> rows (N,)
+        self.reference = reference  # linear parameters where the columns are taken: a point at which the model is itself
         self.n, self.m = n, m
         self.differentiator = differentiator
         # a power of two, so that dividing by it is exact
@@ -97,13 +108,16 @@ class NumericKernel:
         return self.func(np.concatenate([alpha, c]))
 
     def columns(self, alpha: np.ndarray) -> tuple[Any | None, Sequence[Any]]:
-        p = np.concatenate([alpha, np.zeros(self.n - self.m)])
+        c = self.reference
+        p = np.concatenate([alpha, c])
         fixed = self.func(p)
         phi = []
         for j in range(self.m, self.n):
-            p[j] = self.scale[j]
+            p[j] += self.scale[j]
             phi.append((self.func(p) - fixed) / self.scale[j])
-            p[j] = 0.0
+            p[j] = c[j - self.m]
+        for value, column in zip(c, phi, strict=True):
+            fixed = fixed - value * column
         return fixed, phi
 
     def full(self, alpha: np.ndarray, c: np.ndarray) -> tuple[Any, Sequence[Any | None]]:

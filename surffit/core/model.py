@@ -415,6 +415,7 @@ class SurfaceComposite(SurfaceModel, CompositeModel):
         # two stated sets need not be linear together, so the composite finds its own unless both switch elimination off
         self._stated_linear = () if len(stated) == 2 and all(s == () for s in stated) else None
         CompositeModel.__init__(self, left, right, op, **kws)
+        self.func = _composite  # lmfit's own placeholder can't be pickled
         _refuse_reserved(self)
 
     def copy(self, **kwargs: Any) -> SurfaceModel:
@@ -494,6 +495,10 @@ class _Named:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.func(*args, **kwargs)
+
+
+def _composite(*args: Any, **kwargs: Any) -> None:
+    """Stands where a composite has no function of its own; its parts do."""
 
 
 def _compose(left: Any, right: Any, op: Callable[..., Any]) -> Any:

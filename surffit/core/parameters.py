@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
@@ -41,7 +42,8 @@ def copy_parameters(params: Parameters) -> Parameters:
 
 
 def check_parameters(params: Parameters) -> None:
-    """Refuse bounds that exclude each other, and starts that aren't numbers."""
+    """Refuse constraints that form a circle, bounds that exclude each other, and starts that aren't numbers."""
+    _refuse_circles(params)
     for name, par in params.items():
         low, high = par.min, par.max
         if low > high:
@@ -50,9 +52,24 @@ def check_parameters(params: Parameters) -> None:
         if low == high:
             msg = f"parameter {name} has min == max = {low!r}; fix it with vary=False instead"
             raise ParameterError(msg, name=name, min=low, max=high)
-        if not par._expr and math.isnan(par._val):
-            msg = f"the start of parameter {name} is nan; give it a number"
+        # lmfit's own "not set" is -inf
+        if not par._expr and (math.isnan(par._val) or par._val == math.inf):
+            msg = f"the start of parameter {name} is {par._val}; give it a finite number"
             raise ParameterError(msg, name=name)
+
+
+def _refuse_circles(params: Parameters) -> None:
+    """lmfit would follow a circle of expressions until the stack ends."""
+    tied = {name: par._expr for name, par in params.items() if par._expr}
+    uses = {name: [other for other in tied if re.search(rf"\b{other}\b", text)] for name, text in tied.items()}
+    for first in tied:
+        path = [first]
+        while uses[path[-1]]:
+            path.append(uses[path[-1]][0])
+            if path[-1] in path[:-1]:
+                circle = " -> ".join(path[path.index(path[-1]) :])
+                msg = f"constraints form a circle: {circle}; break it by giving one of them a value"
+                raise ParameterError(msg, circle=circle)
 
 
 def with_starts(params: Parameters, starts: Mapping[str, Any]) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..exceptions import DataError, ExpressionError, ParameterError, TraceError
+from ..exceptions import DataError
 from ..trace import numeric
-from .bind import resolver
+from .bind import find_structure, resolver
 from .containers import is_array_like, open_container
-from .structure import Structure, evaluate, same, trace_model
+from .structure import Structure, evaluate
 
 if TYPE_CHECKING:
     from .result import SurfaceResult
@@ -76,21 +77,30 @@ def gradient(result: SurfaceResult, given: Mapping[str, Any], component: Any = N
 
 def _structure(result: SurfaceResult, model: Any, coords: Mapping[str, Any]) -> Structure | None:
     """The model's graph with symbols for the coordinates, confirmed on these; None if there is none."""
-    arrays = tuple(name for name, value in coords.items() if isinstance(value, np.ndarray | float | int) and not isinstance(value, bool))
-    arrays = tuple(name for name in arrays if name in model.independent_vars)
+    names = tuple(n for n, v in coords.items() if isinstance(v, np.ndarray | float | int) and not isinstance(v, bool) and n in model.independent_vars)
+    arrays = {name: np.asarray(coords[name]) for name in names}
     try:
-        with np.errstate(all="ignore"):
-            structure = trace_model(model, result.params, coords, arrays, concrete=False)
-            values = {name: par.value for name, par in result.params.items()}
-            program = structure.program((), (), structure.parameters)
-            ours = program.value([], [], [values[n] for n in structure.parameters], [np.asarray(coords[n]) for n in program.coordinates])
-            if not same(ours, evaluate(model, values, coords)):
-                return None
-    except (TraceError, ExpressionError, ParameterError):
+        shape = np.broadcast_shapes(*(a.shape for a in arrays.values()))
+    except ValueError:
         return None
-    except Exception:  # noqa: BLE001 - a user's function may raise anything when it is handed symbols
-        return None
-    return structure
+    view = NewCoordinates({**coords, **arrays}, names, np.empty(shape))
+    with np.errstate(all="ignore"):
+        found = find_structure(model, result.params, view, getattr(model, "_structures", {}), symbolic_only=True)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class NewCoordinates:
+    """Coordinates without data, as far as finding a structure needs them."""
+
+    coords: dict[str, Any]
+    names: tuple[str, ...]
+    data: np.ndarray
+    elementwise: bool = True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
 
 
 def _numerically(result: SurfaceResult, model: Any, coords: Mapping[str, Any], names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -6,8 +6,10 @@ first asked for, because building it would cost more than a small fit.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import lmfit
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 LMFIT_DEFAULTS: dict[str, Any] = {
     "userargs": (), "kws": {}, "user_options": None, "ci_out": None, "_abort": False, "ier": None, "lmdif_message": None,
-    "reduce_fcn": None, "col_deriv": False, "jacfcn": None, "aborted": False, "call_kws": {},
+    "reduce_fcn": None, "col_deriv": False, "jacfcn": None, "aborted": False, "call_kws": {}, "flatchain": None,
 }  # fmt: skip
 
 
@@ -67,7 +69,7 @@ class SurfaceResult(ModelResult):
         call, data = outcome.call, outcome.data
         Minimizer.__init__(
             self, model._residual, outcome.params, fcn_kws=dict(data.coords), iter_cb=call.iter_cb, scale_covar=call.scale_covar,
-            nan_policy=call.nan_policy, calc_covar=call.calc_covar, max_nfev=call.max_nfev,
+            nan_policy=call.nan_policy, calc_covar=call.calc_covar, max_nfev=outcome.limit,
         )  # fmt: skip
         del self.__dict__["message"]  # told on demand
         self.kws = dict(call.fit_kws)
@@ -155,7 +157,6 @@ class SurfaceResult(ModelResult):
         for par in self.params.values():
             par.stderr, par.correl = 0.0, None
         self._covariance = cov = from_factor(solution.here, problem.n, solution.B, solution.rate)
-        scale = self.redchi if self.scale_covar else 1.0
         self._no_errors = ""
         if not self.calc_covar:
             self._no_errors = "calc_covar=False: no covariance was asked for."
@@ -166,26 +167,30 @@ class SurfaceResult(ModelResult):
             )
         elif self.status & Status.NOT_A_MINIMUM:
             self._no_errors = "the point is not a minimum, so chi-square does not rise on all sides of it."
+        # in the rows' own unit, where nothing under- or overflows; a fit without residual is sure to the rounding of the data only
+        spread = np.sqrt(solution.here.chi2 / max(1, self.nfree))
+        per_point = problem.noise / np.sqrt(problem.N)
+        self._sd_scale = float(max(spread, per_point)) if self.scale_covar else problem.unit
         if self._no_errors:
-            scale = np.nan
-        self._sd_scale = float(np.sqrt(scale)) * problem.unit if np.isfinite(scale) else np.nan
-        factor = self._sd_scale**2
+            self._sd_scale = np.nan
         n = self.nvarys
-        covar = np.full((n, n), np.nan)
-        where = [self.var_names.index(name) for name in bound.names]
-        covar[np.ix_(where, where)] = cov.matrix * factor
-        lost = [where[j] for j in np.flatnonzero(cov.undetermined)] + [self.var_names.index(name) for name in bound.unused + bound.stepped]
+        at = {name: i for i, name in enumerate(self.var_names)}
+        where = [at[name] for name in bound.names]
+        lost = [at[name] for name in bound.unused + bound.stepped]
+        stderr, correlation = np.full(n, np.nan), np.full((n, n), np.nan)
+        stderr[where] = cov.sd * self._sd_scale
+        correlation[np.ix_(where, where)] = cov.correlation
         if not self._no_errors:
-            covar[lost, lost] = np.inf
-            self.covar, self.covar_source, self.errorbars = covar, "jacobian", True
-        with np.errstate(invalid="ignore"):
-            stderr = np.sqrt(covar.diagonal())
+            stderr[lost] = np.inf
+            safe = np.where(np.isfinite(stderr), stderr, 0.0)
+            self.covar = correlation * safe * safe[:, None]
+            self.covar[np.diag_indices(n)] = stderr**2
+            self.covar_source, self.errorbars = "jacobian", True
         for i, name in enumerate(self.var_names):
             self.params[name].stderr = float(stderr[i])
         if self.covar is not None:
             usable = np.isfinite(stderr) & (stderr > 0)
-            safe = np.where(usable, stderr, 1.0)
-            correlation = (covar / safe / safe[:, None]).tolist()
+            correlation = correlation.tolist()
             flags = usable.tolist()
             for i, name in enumerate(self.var_names):
                 row = correlation[i]
@@ -197,6 +202,8 @@ class SurfaceResult(ModelResult):
             if par.expr:
                 g = self._constraint_gradient(name)
                 par.stderr = float(bands.standard_error(self, g[:, None])[0]) if g is not None else np.nan
+                if not self._no_errors and self._leans_on(name, bound.unused + bound.stepped):
+                    par.stderr = np.inf
 
     def _constraint_gradient(self, name: str) -> np.ndarray | None:
         """Gradient of a constrained parameter with respect to the free ones."""
@@ -217,6 +224,17 @@ class SurfaceResult(ModelResult):
             g = self._constraint_differences(name)
         self._constraints[name] = g
         return g
+
+    def _leans_on(self, name: str, lost: tuple[str, ...]) -> bool:
+        """Whether a constrained parameter changes with one that the data say nothing about."""
+        if not lost:
+            return False
+        scratch = copy_parameters(self.params)
+        before = float(scratch[name].value)
+        for other in lost:
+            scratch[other].value = scratch[other].value + 0.5 * (abs(scratch[other].value) or 1.0)
+        scratch.update_constraints()
+        return float(scratch[name].value) != before
 
     def _constraint_differences(self, name: str) -> np.ndarray:
         """The same by central differences of lmfit's evaluation, for expressions that only lmfit understands."""
@@ -314,7 +332,7 @@ class SurfaceResult(ModelResult):
         fresh = self.model.fit(
             call.data if data is None else data, self.params if params is None else params, method=method or self.method,
             iter_cb=call.iter_cb, scale_covar=self.scale_covar, fit_kws=call.fit_kws, nan_policy=nan_policy or call.nan_policy,
-            calc_covar=self.calc_covar, max_nfev=self.max_nfev, coerce_farray=call.coerce, mask=call.mask if data is None else None,
+            calc_covar=self.calc_covar, max_nfev=call.max_nfev, coerce_farray=call.coerce, mask=call.mask if data is None else None,
             coords={**call.coords, **{k: v for k, v in kwargs.items() if k in self.model.independent_vars}}, **_drop_none(errors),
             **{k: v for k, v in kwargs.items() if k not in self.model.independent_vars},
         )  # fmt: skip
@@ -576,6 +594,8 @@ class SurfaceResult(ModelResult):
         """lmfit's `least_squares`, in unit scale."""
         return self.minimize("least_squares", params, **kws)
 
+    show_candidates = MinimizerResult.show_candidates
+
     # ---- copying ---------------------------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
@@ -592,8 +612,9 @@ class SurfaceResult(ModelResult):
         if "observed" in state and state["observed"] is not None:
             state["_picklable"] = True
             state["observed"] = _portable(state["observed"])
+        if "_covariance" in state:
+            state["_covariance"] = replace(state["_covariance"], here=None, B=None)
         if "_call" in state:
-            import copy
 
             state["_call"] = copy.copy(state["_call"])
             state["_call"].iter_cb = None
@@ -617,8 +638,6 @@ class NamedCovariance:
 
 def _portable(data: FitData) -> FitData:
     """The data without the closure that re-wraps them: pickle can't carry it."""
-    from dataclasses import replace
-
     return replace(data, opened=replace(data.opened, wrap=_identity))
 
 
@@ -683,7 +702,7 @@ def restore(
         _names=tuple(covar_names), _notes=[], _started=[], _outcome=None, _explained=text, components=model.components, covar=covar,
         var_names=list(covar_names), nvarys=n, errorbars=covar is not None, _sd_scale=1.0 if covar is not None else np.nan, _constraints={},
         _no_errors="" if covar is not None else "the document holds no covariance.", residual=None, init_vals=[], method="separable",
-        _covariance=Covariance(block, lost, None, np.empty(0), null, np.zeros((0, n)), np.empty(0), root, int(n - lost.sum())),
+        _covariance=Covariance(np.sqrt(block.diagonal()), block, lost, null, root, int(n - lost.sum())),
         init_params=params, init_values={}, best_fit=None, init_fit=None, call_kws={}, aborted=False, _abort=False, solver_status=None,
         rsquared=None,
     )  # fmt: skip
@@ -716,7 +735,7 @@ _LAZY: dict[str, Any] = {
     "init_fit": lambda r: r._wrapped(r._eval_shape(r.init_params)),
     "residual_map": lambda r: r._wrapped(r.observed.expand(r.observed.select(r.observed.data - np.asarray(r._eval_shape(r.params))))),
     "init_params": lambda r: _initial(r),
-    "init_values": lambda r: dict(zip(r.var_names, r.init_vals, strict=True)),
+    "init_values": lambda r: r.model._make_all_args(r.init_params),
     "best_values": lambda r: r.model._make_all_args(r.params),
     "uvars": lambda r: r._make_uvars(),
     "rsquared": lambda r: r._make_rsquared(),

@@ -16,6 +16,8 @@ from .polish import Local
 
 # share of a parameter in the null space above which it is undetermined
 UNDETERMINED = 1e-10
+# singular values below this share of the largest make weak directions
+WEAK = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,13 +26,11 @@ class Covariance:
 
     Attributes
     ----------
-    matrix : ndarray, shape (n, n)
-        inf on the diagonal of undetermined parameters, nan on that of held ones, nan off the diagonal of both.
+    sd : ndarray, shape (n,)
+        Standard errors: inf for undetermined parameters, nan for held ones.
+    correlation : ndarray, shape (n, n)
+        1 on the diagonal, nan off it for undetermined and held parameters.
     undetermined : ndarray of bool, shape (n,)
-    observed : ndarray, shape (n,), or None
-        Standard errors from the observed information (full Hessian), for comparison.
-    singular_values : ndarray
-        Of the unit-norm columns.
     null : ndarray, shape (n_free - rank, n)
         Directions without effect in raw parameters.
     weak : ndarray, shape (w, n)
@@ -40,15 +40,41 @@ class Covariance:
     rank : int
     """
 
-    matrix: np.ndarray
+    sd: np.ndarray
+    correlation: np.ndarray
     undetermined: np.ndarray
-    observed: np.ndarray | None
-    singular_values: np.ndarray
     null: np.ndarray
-    weak: np.ndarray
-    weak_sigma: np.ndarray
     root: np.ndarray
     rank: int
+    here: Local | None = None
+    B: np.ndarray | None = None
+    rate: float | None = None
+
+    def observed(self) -> np.ndarray | None:
+        """Standard errors (n,) from the observed information (the full Hessian) instead, or None where it isn't known."""
+        here, B = self.here, self.B
+        if here is None or B is None or here.f.rank < here.free.size or not here.f.rank or (self.rate is not None and self.rate >= 1.0):
+            return None
+        L = here.left
+        core = np.linalg.inv(np.eye(here.f.rank) - L.T @ B @ L)
+        out = np.full(self.sd.size, np.nan)
+        out[here.free] = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", L, core, L), 0.0)) / here.scale
+        return out
+
+    def spectrum(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Singular values of the unit-norm columns; directions (w, n) in raw parameters with tiny ones; and their errors."""
+        n = self.sd.size
+        if self.here is None or not self.rank:
+            return np.empty(0), np.zeros((0, n)), np.empty(0)
+        f, free = self.here.f, self.here.free
+        R = f.r if f.tail is None else np.hstack([f.r, f.tail])
+        norms = np.sqrt(np.einsum("ij,ij->j", R, R))
+        norms[norms == 0] = 1.0
+        _, s, Vt = np.linalg.svd(R / norms, full_matrices=False)
+        thin = s < WEAK * s[0]
+        weak = np.zeros((int(thin.sum()), n))
+        weak[:, free[f.pivot]] = Vt[thin] / (norms * f.scale[f.pivot])
+        return s, weak, 1.0 / s[thin]
 
 
 def from_factor(here: Local, n: int, B: np.ndarray | None, rate: float | None) -> Covariance:
@@ -69,11 +95,14 @@ def from_factor(here: Local, n: int, B: np.ndarray | None, rate: float | None) -
     f, free = here.f, here.free
     k, rank = free.size, f.rank
     L, scale = here.left, f.scale
-    matrix = np.full((n, n), np.nan)
+    # all in scaled coordinates, where everything is of order one: raw parameters may be 1e-200 or 1e200
+    norms = np.sqrt(np.einsum("ij,ij->i", L, L))
+    safe = np.where(norms > 0, norms, 1.0)
+    correlation = np.full((n, n), np.nan)
+    sd = np.full(n, np.nan)
     undetermined = np.zeros(n, dtype=bool)
-    raw = L / scale[:, None]
-    block = raw @ raw.T
-    lost = np.zeros(k, dtype=bool)
+    block = (L / safe[:, None]) @ (L / safe[:, None]).T
+    errors = norms / scale
     null = np.zeros((k - rank, n))
     if rank < k:
         V0 = f.null_space()
@@ -81,27 +110,13 @@ def from_factor(here: Local, n: int, B: np.ndarray | None, rate: float | None) -
         undetermined[free[lost]] = True
         null[:, free] = V0 / scale
         block[lost, :] = block[:, lost] = np.nan
-        block[lost, lost] = np.inf
-    matrix[np.ix_(free, free)] = block
-    observed = None
-    if B is not None and rank == k and rank and (rate is None or rate < 1.0):
-        K = L.T @ B @ L
-        core = np.linalg.inv(np.eye(rank) - K)
-        observed = np.full(n, np.nan)
-        observed[free] = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", raw, core, raw), 0.0))
+        errors[lost] = np.inf
+    if k == n:
+        correlation, sd = block, errors
+    else:
+        correlation[np.ix_(free, free)] = block
+        sd[free] = errors
+    np.fill_diagonal(correlation, 1.0)
     root = np.zeros((n, rank))
-    root[free] = raw
-    R = f.r if f.tail is None else np.hstack([f.r, f.tail])
-    norms = np.sqrt(np.einsum("ij,ij->j", R, R))
-    norms[norms == 0] = 1.0
-    singular = np.empty(0)
-    weak = np.zeros((0, n))
-    weak_sigma = np.empty(0)
-    if rank:
-        _, singular, Vt = np.linalg.svd(R / norms, full_matrices=False)
-        thin = singular[:rank] < 1e-6 * singular[0]
-        if thin.any():
-            weak = np.zeros((int(thin.sum()), n))
-            weak[:, free[f.pivot]] = Vt[:rank][thin] / (norms * scale[f.pivot])
-            weak_sigma = 1.0 / singular[:rank][thin]
-    return Covariance(matrix, undetermined, observed, singular[:rank], null, weak, weak_sigma, root, rank)
+    root[free] = L / scale[:, None]
+    return Covariance(sd, correlation, undetermined, null, root, rank, here, B, rate)

@@ -8,7 +8,7 @@ space from the same start, and off a saddle along the direction in which chi-squ
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from .status import CONVERGED, Status
 KAPPA = 1e-2  # of a standard deviation: what may be left of the step at a minimum
 CONDITION = 1e9  # scaled condition beyond which a walk has left the region the data speak about
 ESCAPES = 3
+WALK_NFEV = 150  # evaluations per non-linear parameter before the walk is given up
 LOWER = 1e-9  # relative fall of chi-square that is more than rounding
 
 Callback = Callable[[np.ndarray, np.ndarray, float], bool]
@@ -100,20 +101,29 @@ def minimise(
     start = np.concatenate([alpha, first.c])
     found, status, name, iterations = walked
     solution = judge(problem, found, status, start, first.chi2, options, name, iterations, moments if name == "gram" else None)
-    if solution is None:
-        return None
-    if status & (Status.ABORTED | Status.MAX_NFEV):
+    if status & (Status.ABORTED | Status.MAX_NFEV) and solution is not None:
         return solution
-    if options.restart and not _good(solution) and solution.saddle is None and not _deficient_at(problem, start):
+    if options.restart and (solution is None or not _good(solution)) and not _deficient_at(problem, start):
         again = start.copy()
         if c is not None:
             again[problem.m :] = np.where(np.isfinite(c), c, first.c)
-        other = _trust_region(problem, again, options)
-        if other is not None:
-            second = judge(problem, other, Status.CONVERGED_FTOL, start, first.chi2, options, "trust-region", iterations)
-            if second is not None:
-                solution = _better(solution, second)
+        # from the same start, and if that doesn't end well either, on from where the walk gave up
+        for begin in (again, found):
+            other = _trust_region(problem, begin, options)
+            if other is not None:
+                second = judge(problem, other, Status.CONVERGED_FTOL, start, first.chi2, options, "trust-region", iterations)
+                solution = second if solution is None else solution if second is None else _better(solution, second)
+            if solution is not None:
                 solution.restarts += 1
+                if _good(solution):
+                    break
+    if solution is None:
+        # neither way ended at a point with finite derivatives: the start is all there is to show
+        solution = judge(problem, start, Status.RUNAWAY, start, first.chi2, replace(options, polish=False), name, iterations)
+        if solution is None:
+            return None
+        solution.status |= Status.RUNAWAY
+        return solution
     for _ in range(ESCAPES):
         away, direction = _downhill(problem, solution)
         if away is None:
@@ -177,6 +187,8 @@ def _walk(
 ) -> tuple[Inner | None, tuple[np.ndarray, Status, str, int] | None]:
     """Walk on moments where the data are long, else on whole columns; the start as solved, and where the walk ended."""
     extra = Status(0)
+    # a walk that hasn't arrived by then goes round in circles (bounded linear parameters make kinks); TRF does better there
+    limit = min(options.max_nfev, problem.nfev + WALK_NFEV * (problem.m + 1))
     engines: list[tuple[str, Engine]] = [("dense", DenseEngine(problem))]
     if moments is not None:
         engines.insert(0, ("gram", GramEngine(problem, moments, np.zeros(problem.k))))
@@ -185,11 +197,14 @@ def _walk(
             first = engine.inner(alpha)
             if first is None:
                 return None, None
-            walked = walk(engine, first, max_nfev=options.max_nfev, sigma_known=options.sigma_known, callback=callback)
+            walked = walk(engine, first, max_nfev=limit, sigma_known=options.sigma_known, callback=callback)
         except IllConditioned:
             extra = Status.QR_FALLBACK
             continue
-        return first, (np.concatenate([walked.alpha, walked.c]), walked.status | extra, name, walked.iterations)
+        status = walked.status | extra
+        if status & Status.MAX_NFEV and problem.nfev < options.max_nfev:
+            status = status & ~Status.MAX_NFEV | Status.STALLED
+        return first, (np.concatenate([walked.alpha, walked.c]), status, name, walked.iterations)
     return None, None
 
 

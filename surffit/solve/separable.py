@@ -28,6 +28,7 @@ STEP_IN_SIGMA = 1e-2
 RELATIVE_GAIN = 1e-15
 # a column of which less than this share is left beside the linear columns has no effect of its own
 IMITATED = 1e-13
+FAR = 1e150
 LAMBDA_MAX = 1e16
 
 
@@ -192,6 +193,13 @@ def walk(
                     break
                 continue
             new = np.clip(point.alpha + step / d, lower, upper) if problem.bounded else point.alpha + step / d
+            if not np.abs(new).max() < FAR:
+                lam *= up  # where squares leave float64 nothing can be judged any more
+                up *= 2.0
+                if lam > LAMBDA_MAX:
+                    status = Status.STALLED
+                    break
+                continue
             step = (new - point.alpha) * d
             length = math.sqrt(step @ step)
             predicted = float(2.0 * (gradient @ step) - step @ (scaled @ step))

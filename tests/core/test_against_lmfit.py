@@ -587,3 +587,53 @@ def test_derivatives_come_from_the_graph(name):
     model = surface_model(case)
     result = model.fit(data, parameters(model, case, case.start), weights=weights, **case.coords)
     assert result.conditioning.derivatives == "graph"
+
+
+# ---- long data, where the walk goes on sums over rows ----------------------------------------------------------------------
+
+
+def image(open_grid):
+    y, x = np.mgrid[:150, :160] * 0.1
+    return {"x": x[:1], "y": y[:, :1]} if open_grid else {"x": x, "y": y}
+
+
+BIG = {
+    "grid": (upright_gaussian, image(False), "height=5 x0=8.2 y0=7.4 sx=2.1 sy=1.1 sky=0.3 gx=0.05 gy=-0.02"),
+    "open grid": (upright_gaussian, image(True), "height=5 x0=8.2 y0=7.4 sx=2.1 sy=1.1 sky=0.3 gx=0.05 gy=-0.02"),
+    "rotated": (rotated_gaussian, image(False), "height=5 x0=8.2 y0=7.4 sx=2.1 sy=1.1 theta=0.5 sky=0.3"),
+    "decay": (decay, {"x": np.linspace(0, 9, 24_000)}, "amp=3 tau=1.8 level=0.5"),
+    "resonator": (resonator, {"f": np.linspace(4.9, 5.1, 21_000)}, "f0=5.003 q=120 amp=0.8 phase=0.3 re=1.0 im=-0.2"),
+}
+
+
+@pytest.mark.parametrize("extra", ["plain", "weights", "mask", "weights and mask", "fixed"])
+@pytest.mark.parametrize("name", BIG)
+def test_long_data(name, extra):
+    """Against the reference Jacobian: no step is left, and the errors are right."""
+    func, coords, truth = BIG[name]
+    case = Case(function(func, *coords), coords, truth, truth, weighted="weights" in extra)
+    if extra == "fixed":
+        case.hints[next(iter(truth.split("=")))] = {"vary": False}
+    data, weights = synthetic(name, case)
+    mask = np.random.default_rng(0).random(data.shape) < 0.1 if "mask" in extra else None
+    model = surface_model(case)
+    start = parameters(model, case, truth)
+    for k, par in start.items():
+        if par.vary:
+            par.value *= 1.02 if k in ("f0",) else 1.1
+    if "f0" in start:
+        start["f0"].value = 5.0
+    result = model.fit(data, start, weights=weights, mask=mask, **coords)
+    assert result.success, result.reason
+    assert result.conditioning.derivatives == "graph"
+    if mask is not None:  # a point without weight, for the reference
+        weights = np.where(mask, 0.0, 1.0 if weights is None else weights)
+    reference = Reference(case, data, weights)
+    stderr, left = reference.gauss_newton(result.params)
+    assert left < CLOSE
+    lost = 0 if mask is None else int(mask.sum()) * (2 if np.iscomplexobj(data) else 1)
+    size = data.size * (2 if np.iscomplexobj(data) else 1)
+    assert result.ndata == size - lost
+    factor = np.sqrt((size - len(stderr)) / (size - lost - len(stderr)))
+    for k, error in stderr.items():
+        assert result.params[k].stderr == pytest.approx(error * factor, rel=CLOSE), k

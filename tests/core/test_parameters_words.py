@@ -418,3 +418,48 @@ def test_incomplete_parameters_are_completed(tight):
     for name in TRUTH:
         assert agree_values.params[name].value == pytest.approx(reference.params[name].value, abs=1e-4 * reference.params[name].stderr)
     assert list(params) == ["center", "width"]
+
+
+# ---- parameters that the data don't feel -----------------------------------------------------------------------------------
+
+
+def test_a_varying_parameter_that_nothing_uses():
+    """It gets an infinite error and its name; the others are fitted as if it weren't there."""
+    ours, theirs = both()
+    params = ours.make_params(**START)
+    params.add("idle", value=3.0)
+    params.add("busy", expr="2*height")
+    params.add("sum", expr="idle + height")
+    result = ours.fit(DATA, params, x=X)
+    reference = theirs.fit(DATA, theirs.make_params(**START), x=X)
+    assert result.success
+    assert result.params["idle"].value == 3.0
+    assert np.isinf(result.params["idle"].stderr)
+    assert "idle" in result.explain()
+    for name in START:
+        assert result.params[name].stderr == pytest.approx(reference.params[name].stderr, rel=1e-4)
+    assert result.params["busy"].stderr == pytest.approx(2 * result.params["height"].stderr, rel=1e-12)
+    assert np.isinf(result.params["sum"].stderr), "what depends on an undetermined parameter is undetermined"
+
+
+def test_a_peak_that_is_not_there():
+    """Constant data: there is nothing to know of centre and width, whatever way the fit says so."""
+    ours, _ = both()
+    result = ours.fit(np.ones(X.size), x=X, **START)
+    np.testing.assert_allclose(result.best_fit, 1.0, rtol=1e-12)
+    for name in ("center", "width"):
+        assert result.params[name].stderr > np.ptp(X), "an error of rounding's size would be a false claim"
+
+
+@pytest.mark.parametrize("scale", [1e-250, 1e-160, 1e-30, 1e30, 1e150, 1e200])
+def test_units_of_the_data(scale):
+    """Squares of the data may leave float64; the errors don't."""
+    ours, _ = both()
+    plain, scaled = ours.fit(DATA, x=X, **START), ours.fit(DATA * scale, x=X, **START)
+    assert scaled.success
+    for name in ("center", "width"):
+        assert scaled.params[name].value == pytest.approx(plain.params[name].value, rel=1e-9)
+        assert scaled.params[name].stderr == pytest.approx(plain.params[name].stderr, rel=1e-8)
+    for name in ("height", "level", "slope"):
+        assert scaled.params[name].value / scale == pytest.approx(plain.params[name].value, rel=1e-8)
+        assert scaled.params[name].stderr / scale == pytest.approx(plain.params[name].stderr, rel=1e-8)

@@ -7,7 +7,6 @@ here: scipy's least squares with the Jacobian differentiated by hand, on the poi
 
 import contextlib
 import errno
-import resource
 import warnings
 
 import lmfit
@@ -543,6 +542,7 @@ def test_interrupt_in_the_users_function_returns_the_best_so_far_too(z, part):
 
 
 def test_disk_full_while_saving_leaves_the_old_file(model, params, z, tmp_path):
+    resource = pytest.importorskip("resource")  # not on Windows
     path = tmp_path / "fit.json"
     model.fit(z, params, x=X, y=Y).save(path)
     before = path.read_bytes()

@@ -6,6 +6,8 @@ Oracles are closed forms, the reduced problem, or scipy with a Jacobian written 
 
 import math
 import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import lmfit
 import numpy as np
@@ -83,6 +85,19 @@ def test_tiny_and_huge_fluxes(t, noisy, flux, weighted, scale_covar, start):
             assert result.params[name].stderr == pytest.approx(v, rel=1e-6)
         return
     agree(result, "akc", values * unit, errors * unit)
+
+
+@pytest.mark.parametrize("flux", [1e-300, 1e-170, 1e170, 1e200])
+def test_squares_beyond_the_range_of_floats_give_no_false_certainty(t, noisy, flux):
+    """Chi-square under- or overflows; the rate's error is a plain number all the same, and must not be told as 0."""
+    result = sf.SurfaceModel(decay).fit(noisy * flux, a=flux, k=0.3, c=0.0, t=t)
+    values, errors = exact(decay_by_hand, [4.0, 0.5, 0.5], noisy, t)
+    k = result.params["k"]
+    assert k.value == pytest.approx(values[1], abs=1e-6 * errors[1])
+    if np.isnan(k.stderr):
+        assert "No errors" in result.explain()
+    else:
+        assert k.stderr == pytest.approx(errors[1], rel=1e-6)
 
 
 @pytest.mark.parametrize("flux", [7e-17, 1e-17])
@@ -890,6 +905,15 @@ def test_constant_zero_data(t):
     assert [p.stderr for p in result.params.values()] == [0.0, 0.0, 0.0]
 
 
+@pytest.mark.parametrize("level", [3.0, -1e5, 1e-9])
+def test_constant_data_leave_the_rate_of_a_decay_undetermined(t, level):
+    """The amplitude is 0 to rounding, so the rate has no effect; that nothing is left over must not make it certain."""
+    result = sf.SurfaceModel(decay).fit(np.full(60, level), a=1.0, k=0.5, c=0.0, t=t)
+    assert result.params["c"].value == pytest.approx(level, rel=1e-12)
+    assert abs(result.params["a"].value) < 1e-12 * abs(level)
+    assert not result.params["k"].stderr < 1.0
+
+
 def test_results_are_the_same_twice(t, noisy):
     def branchy(t, a, k, c):
         return a * np.exp(-float(k) * t) + c if float(k) > -1 else t
@@ -899,3 +923,23 @@ def test_results_are_the_same_twice(t, noisy):
         two = sf.SurfaceModel(func).fit(noisy, a=3.0, k=0.4, c=0.5, t=t)
         assert one.best_values == two.best_values
         assert np.array_equal(one.covar, two.covar)
+
+
+def test_a_shared_model_in_threads_gives_what_it_gives_alone(t):
+    """Eight threads, first use included, with the interpreter switching as often as it can."""
+    rng = np.random.default_rng(8)
+    data = [decay(t, 5.0, k, 1.0) + rng.normal(0.0, 0.05, t.shape) for k in np.linspace(0.3, 1.2, 40)]
+    alone = sf.SurfaceModel(decay)
+    expected = [alone.fit(z, a=3.0, k=0.5, c=0.5, t=t) for z in data]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(3):
+            shared = sf.SurfaceModel(decay)
+            with ThreadPoolExecutor(8) as pool:
+                results = list(pool.map(lambda z, model=shared: model.fit(z, a=3.0, k=0.5, c=0.5, t=t), data))
+            for mine, theirs in zip(results, expected, strict=True):
+                assert mine.best_values == theirs.best_values
+                assert np.array_equal(mine.covar, theirs.covar)
+    finally:
+        sys.setswitchinterval(interval)
