@@ -14,7 +14,7 @@ import lmfit
 import numpy as np
 
 from ..exceptions import DataError, ExpressionError, LinearityError, ParameterError, TraceError
-from ..solve.gram import LONG_GRID, LONG_ROWS, BlockMoments, GridMoments, Moments, row_blocks
+from ..solve.gram import LONG_GRID, LONG_ROWS, BlockMoments, GridMoments, LongMoments, row_blocks
 from ..solve.problem import Problem
 from ..trace import numeric
 from ..trace.graph import Builder
@@ -37,7 +37,7 @@ class Bound:
     Attributes
     ----------
     problem : Problem
-    moments : Moments or None
+    moments : LongMoments or None
         Sums over rows for long data.
     names : tuple of str
         Free parameters, non-linear first, then linear.
@@ -55,7 +55,7 @@ class Bound:
     """
 
     problem: Problem
-    moments: Moments | None
+    moments: LongMoments | None
     names: tuple[str, ...]
     nonlinear: tuple[str, ...]
     linear: tuple[str, ...]
@@ -384,7 +384,7 @@ def _open_grid(shape: tuple[int, ...], arrays: list[Any]) -> tuple[list[int] | N
 def _moments(
     structure: Structure, problem: Problem, kernel: GraphKernel, data: FitData, nonlinear: tuple[str, ...], linear: tuple[str, ...],
     known: tuple[str, ...], fixed: list[float], is_complex: bool,
-) -> Moments | None:  # fmt: skip
+) -> LongMoments | None:  # fmt: skip
     """How to sum over rows without holding columns: rank-1 grid factors, or blocks."""
     compiled = kernel.program
     if not structure.concrete and not is_complex and problem.unit == 1.0:

@@ -29,11 +29,14 @@ SURE_RATIO = 1e-3
 BLOCK_ROWS = 8192
 # share of a squared column that must be left beside the linear columns
 CANCELLED = 1e-10
+# share of the linear part by which a solve may move it before the derivatives by alpha are taken again
+REUSE = 0.01
 # rows from which the moments pay for their bookkeeping: on a grid, and block by block
 LONG_GRID = 4_000
 LONG_ROWS = 20_000
 
 Term = tuple[np.ndarray, np.ndarray]
+Sums = tuple[np.ndarray, np.ndarray, float]
 
 
 class IllConditioned(ArithmeticError):
@@ -43,13 +46,14 @@ class IllConditioned(ArithmeticError):
 class Moments(Protocol):
     """Sums over all rows."""
 
-    noise: float  # absolute rounding error of r'r as `columns` gives it
+    noise: float  # absolute rounding error of r'r as `full` gives it
 
-    def columns(self, alpha: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray, float] | None:
-        """Phi'Phi (k, k), Phi'r (k,) and r'r with r the residual at (alpha, c); None if not finite."""
+    def full(self, p: np.ndarray) -> Sums | None:
+        """J'J (n, n), J'r (n,) and r'r at p; None if not finite."""
 
-    def full(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        """J'J (n, n) and J'r (n,) at p; None if not finite."""
+
+class LongMoments(Moments, Protocol):
+    """Moments that can also finish a fit without whole columns."""
 
     def residual(self, p: np.ndarray) -> np.ndarray | None:
         """Weighted residual of the used points at p, (N,); None if not finite."""
@@ -59,6 +63,22 @@ class Moments(Protocol):
 
     def curvature(self, p: np.ndarray, r: np.ndarray) -> np.ndarray | None:
         """Sum of r_i times the Hessian of F_i, (n, n)."""
+
+
+class WholeMoments:
+    """Moments of rows that are all held at once."""
+
+    noise = 0.0
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+    def full(self, p: np.ndarray) -> Sums | None:
+        whole = self.problem.full(p)
+        if whole is None:
+            return None
+        r, J = whole
+        return J @ J.T, J @ r, float(r @ r)
 
 
 class BlockMoments:
@@ -85,22 +105,9 @@ class BlockMoments:
             self.blocks.append(block)
             self.edges.append(self.edges[-1] + block.N)
 
-    def columns(self, alpha: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray, float] | None:
-        G, b, rr = np.zeros((self.k, self.k)), np.zeros(self.k), 0.0
-        for block in self.blocks:
-            columns = block.columns(alpha)
-            if columns is None:
-                return None
-            target, phi = columns
-            r = target - c @ phi
-            G += phi @ phi.T
-            b += phi @ r
-            rr += float(r @ r)
-        return G, b, rr
-
-    def full(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    def full(self, p: np.ndarray) -> Sums | None:
         n = p.size
-        G, g = np.zeros((n, n)), np.zeros(n)
+        G, g, rr = np.zeros((n, n)), np.zeros(n), 0.0
         for block in self.blocks:
             full = block.full(p)
             if full is None:
@@ -108,14 +115,16 @@ class BlockMoments:
             r, J = full
             G += J @ J.T
             g += J @ r
-        return G, g
+            rr += float(r @ r)
+        return G, g, rr
 
     def residual(self, p: np.ndarray) -> np.ndarray | None:
         r = np.concatenate([block.residual(p) for block in self.blocks])
         return r if finite(r) else None
 
     def gradient(self, p: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        return self.full(p)
+        sums = self.full(p)
+        return None if sums is None else sums[:2]
 
     def curvature(self, p: np.ndarray, r: np.ndarray) -> np.ndarray | None:
         B = np.zeros((p.size, p.size))
@@ -220,29 +229,21 @@ class GridMoments:
         T[terms.owner, np.arange(t)] = 1.0
         return T @ G @ T.T, T @ g
 
-    def columns(self, alpha: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray, float] | None:
-        fixed, groups = self.kernel.columns(alpha)
+    def full(self, p: np.ndarray) -> Sums | None:
+        fixed, _ = self.kernel.columns(p[: self.m])
+        _, groups = self.kernel.full(p[: self.m], p[self.m :])
         G, b = self._moments([*groups, fixed], self.Wy)
-        # from moments of the data: no pass over the image but the one product above
-        f = np.append(c, 1.0)
+        # the model itself is the linear columns times c, plus what has no linear parameter: r'r and J'r come from moments of
+        # the data, without a pass over the image but the one product above
+        f = np.concatenate([np.zeros(self.m), p[self.m :], [1.0]])
         Gf = G @ f
         rr = self.yy - float(2.0 * (f @ b) - f @ Gf)
         if not (math.isfinite(rr) and finite(G)):
             return None
         if rr < 1e3 * self.noise:
             raise IllConditioned  # so little is left of the data that the difference of sums has no digits
-        k = self.k
-        return G[:k, :k], (b - Gf)[:k], rr
-
-    def full(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        fixed, _ = self.kernel.columns(p[: self.m])
-        _, groups = self.kernel.full(p[: self.m], p[self.m :])
-        G, b = self._moments([*groups, fixed], self.Wy)
-        # the model itself is the linear columns times c, plus what has no linear parameter
-        f = np.concatenate([np.zeros(self.m), p[self.m :], [1.0]])
-        g = b - G @ f
         n = p.size
-        return (G[:n, :n], g[:n]) if finite(G) and finite(g) else None
+        return G[:n, :n], (b - Gf)[:n], rr
 
     def _image(self, p: np.ndarray) -> np.ndarray:
         value, _ = self.kernel.full(p[: self.m], p[self.m :])
@@ -285,77 +286,93 @@ class GridMoments:
 def triangle(G: np.ndarray, ratio: float = PIVOT_RATIO) -> tuple[np.ndarray, np.ndarray]:
     """Upper triangle R and column norms S with G = S R'R S; raises `IllConditioned` for pivots below `ratio`."""
     S = np.sqrt(np.maximum(G.diagonal(), 0.0))
-    if not (S > 0).all():
+    if not S.min(initial=1.0) > 0:
         raise IllConditioned
-    R, info = dpotrf(G / np.outer(S, S), lower=0, clean=1)
-    if info or R.diagonal().min() < ratio:
+    R, info = dpotrf(G / S / S[:, None], lower=0, clean=1)
+    if info or R.diagonal().min(initial=1.0) < ratio:
         raise IllConditioned
     return R, S
 
 
 class GramEngine:
-    """The walk's engine on moments; see `separable.Engine`."""
+    """
+    The walk's engine on moments; see `separable.Engine`.
+
+    One evaluation serves both halves of a step: it is taken at the new alpha with the linear parameters that the last step
+    predicts. They are then solved for exactly; the derivatives by alpha are computed again only where that moved them
+    noticeably.
+    """
 
     def __init__(self, problem: Problem, moments: Moments, c: np.ndarray) -> None:
         self.problem = problem
         self.moments = moments
         self.noise = moments.noise
-        # where the last linear solution stood: sums are taken of what is left there, not of the data, to keep digits
-        self.c = c
+        self._at: tuple[np.ndarray, np.ndarray] | None = None  # where the last system was taken
+        self._follow = np.zeros((problem.k, problem.m))  # how c follows alpha from there
+        self._c = c
 
     def inner(self, alpha: np.ndarray) -> Inner | None:
-        problem = self.problem
-        problem.nfev += 1
-        sums = self.moments.columns(alpha, self.c)
+        problem, m = self.problem, self.problem.m
+        c0 = self._c if self._at is None else self._at[1] - self._follow @ (alpha - self._at[0])
+        sums = self.moments.full(np.concatenate([alpha, c0]))
         if sums is None:
             return None
-        G, b, rr = sums
-        free = np.ones(problem.k, dtype=bool)
-        if problem.k:
-            R, S = triangle(G)
-            z = dtrtrs(R, b / S, trans=1)[0]
-            c = self.c + dtrtrs(R, z)[0] / S
-            if problem.linear_bounded:
-                lower, upper = problem.lower[problem.m :], problem.upper[problem.m :]
-                if (c < lower).any() or (c > upper).any():
-                    # the same minimum seen through the triangle: |R S (c - c0) - z|^2
-                    rows = np.ascontiguousarray((R * S).T)
-                    c, _, active = bounded(rows, z + R @ (S * self.c), lower, upper)
-                    free = active == 0
-            step = c - self.c
-            rr = rr - float(2.0 * (b @ step) - step @ (G @ step))
-        else:
-            c = self.c
-        if not np.isfinite(rr):
+        G, g, rr = sums
+        if not problem.k:
+            return Inner(alpha, c0, rr, (G, g, None, False))
+        b, Gcc = g[m:], G[m:, m:]
+        R, S = triangle(Gcc)
+        z = dtrtrs(R, b / S, trans=1)[0]
+        step = dtrtrs(R, z)[0] / S
+        free = None
+        if problem.linear_bounded:
+            c = c0 + step
+            lower, upper = problem.lower[m:], problem.upper[m:]
+            if (c < lower).any() or (c > upper).any():
+                # the same minimum seen through the triangle: |R S (c - c0) - z|^2
+                solved = bounded(np.ascontiguousarray((R * S).T), z + R @ (S * c0), lower, upper)
+                if solved is None:
+                    return None
+                c, _, active = solved
+                free = np.flatnonzero(active == 0)
+                step = c - c0
+        moved = step @ (Gcc @ step)
+        rr -= float(2.0 * (b @ step) - moved)
+        c = c0 + step
+        if not math.isfinite(rr):
             return None
-        return Inner(alpha, c, max(rr, 0.0), free)
+        return Inner(alpha, c, max(rr, 0.0), (G, g - G[:, m:] @ step, free, moved > REUSE**2 * (c @ (Gcc @ c))))
 
     def system(self, point: Inner) -> tuple[np.ndarray, np.ndarray] | None:
-        problem = self.problem
-        problem.njev += 1
-        self.c = point.c
-        sums = self.moments.full(np.concatenate([point.alpha, point.c]))
-        if sums is None:
-            return None
-        G, g = sums
-        m = problem.m
+        m = self.problem.m
+        G, g, free, stale = point.work
+        if stale:
+            sums = self.moments.full(np.concatenate([point.alpha, point.c]))
+            if sums is None:
+                return None
+            G, g, _ = sums
+        self._at = point.alpha, point.c
+        if not self.problem.k:
+            return G, g
+        columns = slice(m, None) if free is None else m + free
         A, gradient = G[:m, :m], g[:m]
-        free = m + np.flatnonzero(point.work)
-        if free.size:
-            R, S = triangle(G[np.ix_(free, free)])
-            X = dtrtrs(R, G[free, :m] / S[:, None], trans=1)[0]
+        self._follow = np.zeros((self.problem.k, m))
+        if free is None or free.size:
+            R, S = triangle(G[columns, columns] if free is None else G[np.ix_(columns, columns)])
+            X = dtrtrs(R, G[columns, :m] / S[:, None], trans=1)[0]
             whole = A.diagonal().copy()
             A = A - X.T @ X
             if (A.diagonal() < CANCELLED * whole).any():
                 raise IllConditioned
-            gradient = gradient - X.T @ dtrtrs(R, g[free] / S, trans=1)[0]
+            gradient = gradient - X.T @ dtrtrs(R, g[columns] / S, trans=1)[0]
+            self._follow[slice(None) if free is None else free] = dtrtrs(R, X)[0] / S[:, None]
         return A, gradient
 
 
 class GramSurveyor:
     """The end of a fit on moments: the triangle comes from J'J where its pivots leave ten digits, else `IllConditioned`."""
 
-    def __init__(self, problem: Problem, moments: Moments) -> None:
+    def __init__(self, problem: Problem, moments: LongMoments) -> None:
         self.problem, self.moments = problem, moments
 
     def local(self, p: np.ndarray, held: np.ndarray) -> Local | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .gram import GramEngine, GramSurveyor, IllConditioned, Moments
+from .gram import GramEngine, GramSurveyor, IllConditioned, LongMoments, WholeMoments
 from .linear import bounded, factor, refine, solve
 from .polish import DenseSurveyor, Local, Polished, Surveyor, curvature, polish, remaining
 from .problem import Problem
@@ -23,6 +23,7 @@ KAPPA = 1e-2  # of a standard deviation: what may be left of the step at a minim
 CONDITION = 1e9  # scaled condition beyond which a walk has left the region the data speak about
 ESCAPES = 3
 WALK_NFEV = 150  # evaluations per non-linear parameter before the walk is given up
+EXACT = 1e-13  # error of derivatives below which normal equations lead as well as QR
 LOWER = 1e-9  # relative fall of chi-square that is more than rounding
 
 Callback = Callable[[np.ndarray, np.ndarray, float], bool]
@@ -69,7 +70,7 @@ def minimise(
     alpha: np.ndarray,
     c: np.ndarray | None,
     options: Options,
-    moments: Moments | None = None,
+    moments: LongMoments | None = None,
     callback: Callback | None = None,
 ) -> Solution | None:
     """
@@ -83,7 +84,7 @@ def minimise(
     c : ndarray, shape (k,), or None
         Start of the linear ones for a restart in the full space; None or nan: as solved at `alpha`.
     options : Options
-    moments : Moments, optional
+    moments : LongMoments, optional
         Sums over rows for long data.
     callback : callable, optional
         Called with (alpha, c, chi2) after accepted steps; a true answer stops the fit.
@@ -183,7 +184,7 @@ def _linear(problem: Problem, given: np.ndarray | None, options: Options, callba
 
 
 def _walk(
-    problem: Problem, alpha: np.ndarray, options: Options, moments: Moments | None, callback: Callback | None
+    problem: Problem, alpha: np.ndarray, options: Options, moments: LongMoments | None, callback: Callback | None
 ) -> tuple[Inner | None, tuple[np.ndarray, Status, str, int] | None]:
     """Walk on moments where the data are long, else on whole columns; the start as solved, and where the walk ended."""
     extra = Status(0)
@@ -192,6 +193,8 @@ def _walk(
     engines: list[tuple[str, Engine]] = [("dense", DenseEngine(problem))]
     if moments is not None:
         engines.insert(0, ("gram", GramEngine(problem, moments, np.zeros(problem.k))))
+    elif problem.jac_error < EXACT:
+        engines.insert(0, ("normal", GramEngine(problem, WholeMoments(problem), np.zeros(problem.k))))
     for name, engine in engines:
         try:
             first = engine.inner(alpha)
@@ -199,7 +202,7 @@ def _walk(
                 return None, None
             walked = walk(engine, first, max_nfev=limit, sigma_known=options.sigma_known, callback=callback)
         except IllConditioned:
-            extra = Status.QR_FALLBACK
+            extra = Status.QR_FALLBACK if name == "gram" else extra
             continue
         status = walked.status | extra
         if status & Status.MAX_NFEV and problem.nfev < options.max_nfev:
@@ -228,7 +231,7 @@ def _held(problem: Problem, here: Local) -> np.ndarray:
 
 def judge(
     problem: Problem, p: np.ndarray, status: Status, start: np.ndarray, start_chi2: float, options: Options, name: str, iterations: int,
-    moments: Moments | None = None,
+    moments: LongMoments | None = None,
 ) -> Solution | None:  # fmt: skip
     """Polish, then say what kind of point this is."""
     if moments is not None:

@@ -169,6 +169,9 @@ def polish(problem: Problem, surveyor: Surveyor, here: Local, held: np.ndarray, 
     for _ in range(GAUSS_NEWTON_STEPS):
         z = here.qtr
         left = math.sqrt(z @ z)
+        if best_second is not None and left <= FINAL * sigma and here.f.rank == best.f.rank:
+            # arrived; the curvature of the step before is as good as new
+            return Polished(here, remaining(problem, left, sigma), best_second, hit)
         second = curvature(surveyor, problem, here)
         newton = False
         if second is not None and here.f.rank:

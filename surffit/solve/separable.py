@@ -150,82 +150,61 @@ def walk(
     point = start
     dof = max(problem.N - problem.n, 1)
     lam, up = 1e-3, 2.0
-    status = Status(0)
     iterations = 0
-    diagonal = np.arange(m)
     while True:
         if callback is not None and callback(point.alpha, point.c, point.chi2):
-            status = Status.ABORTED
-            break
+            return Walk(point.alpha, point.c, point.chi2, Status.ABORTED, iterations)
         system = engine.system(point)
         if system is None:
-            status = Status.STALLED
-            break
+            return Walk(point.alpha, point.c, point.chi2, Status.STALLED, iterations)
         A, g = system
-        d = np.sqrt(np.maximum(A.diagonal(), 0.0))
-        free = d > 0
-        if problem.bounded:
-            free &= ~(((point.alpha <= lower) & (g < 0)) | ((point.alpha >= upper) & (g > 0)))
-        if free.all():
-            scaled, gradient = A / d / d[:, None], g / d
-        elif free.any():
-            d[~free] = 1.0
-            scaled, gradient = A / d / d[:, None], g / d
-            scaled[~free, :] = scaled[:, ~free] = 0.0
-            gradient[~free] = 0.0
-        else:
-            status = Status.CONVERGED_GRADIENT
-            break
+        d2 = A.diagonal().copy()
+        if problem.bounded or not d2.min() > 0:
+            held = ~(d2 > 0) | ((point.alpha <= lower) & (g < 0)) | ((point.alpha >= upper) & (g > 0))
+            if held.all():
+                return Walk(point.alpha, point.c, point.chi2, Status.CONVERGED_GRADIENT, iterations)
+            A[held, :] = A[:, held] = 0.0
+            g[held] = 0.0
+            d2[held] = 1.0
+            A[held, held] = 1.0
         sigma = math.sqrt(point.chi2 / dof)
         if sigma_known:
             sigma = min(sigma, problem.unit)
         floor = max(sigma, problem.noise)
         iterations += 1
         while True:
-            damped = scaled.copy()
-            damped[diagonal, diagonal] += lam
-            step, info = dposv(damped, gradient, overwrite_a=1)[1:]
-            if info:  # rounding has spoilt the definiteness: more damping
-                lam *= up
-                up *= 2.0
-                if lam > LAMBDA_MAX:
-                    status = Status.STALLED
-                    break
-                continue
-            new = np.clip(point.alpha + step / d, lower, upper) if problem.bounded else point.alpha + step / d
-            if not np.abs(new).max() < FAR:
-                lam *= up  # where squares leave float64 nothing can be judged any more
-                up *= 2.0
-                if lam > LAMBDA_MAX:
-                    status = Status.STALLED
-                    break
-                continue
-            step = (new - point.alpha) * d
-            length = math.sqrt(step @ step)
-            predicted = float(2.0 * (gradient @ step) - step @ (scaled @ step))
-            if lam < 0.1 and length <= STEP_IN_SIGMA * floor:
-                status = Status.CONVERGED_GRADIENT
-            elif length == 0.0 or abs(predicted) <= RELATIVE_GAIN * point.chi2 + engine.noise:
-                status = Status.CONVERGED_FTOL
-            trial = engine.inner(new)
-            if trial is not None and trial.chi2 <= point.chi2 + engine.noise and (predicted > 0 or status):
-                gain = (point.chi2 - trial.chi2) / predicted if predicted > 0 else 0.0
-                lam *= max(1.0 / 3.0, 1.0 - (2.0 * gain - 1.0) ** 3)
+            damped = A.copy()
+            damped.flat[:: m + 1] += lam * d2
+            step, info = dposv(damped, g, overwrite_a=1)[1:]
+            new = point.alpha + step
+            if problem.bounded:
+                new = np.minimum(np.maximum(new, lower), upper)
+                step = new - point.alpha
+            length = math.sqrt(d2 @ (step * step))
+            trial = None
+            # no step where rounding has spoilt the definiteness, nor where squares leave float64
+            if not info and length < FAR and all(map(_near, new.tolist())):
+                predicted = float(2.0 * (g @ step) - step @ (A @ step))
+                if lam < 0.1 and length <= STEP_IN_SIGMA * floor:
+                    # what chi-square is there, the polish will see
+                    return Walk(new, point.c, point.chi2, Status.CONVERGED_GRADIENT, iterations)
+                if length == 0.0 or abs(predicted) <= RELATIVE_GAIN * point.chi2 + engine.noise:
+                    return Walk(point.alpha, point.c, point.chi2, Status.CONVERGED_FTOL, iterations)
+                trial = engine.inner(new)
+            if trial is not None and predicted > 0 and trial.chi2 <= point.chi2 + engine.noise:
+                lam *= max(1.0 / 3.0, 1.0 - (2.0 * (point.chi2 - trial.chi2) / predicted - 1.0) ** 3)
                 up = 2.0
                 point = trial
-                break
-            if status:
                 break
             lam *= up
             up *= 2.0
             if lam > LAMBDA_MAX:
-                status = Status.STALLED
-                break
+                return Walk(point.alpha, point.c, point.chi2, Status.STALLED, iterations)
             if problem.nfev >= max_nfev:
                 break
-        if status:
-            break
         if problem.nfev >= max_nfev:
-            status = Status.MAX_NFEV
-            break
-    return Walk(point.alpha, point.c, point.chi2, status, iterations)
+            return Walk(point.alpha, point.c, point.chi2, Status.MAX_NFEV, iterations)
+
+
+def _near(value: float) -> bool:
+    return -FAR < value < FAR
