@@ -6,6 +6,7 @@ by complex step or differences. Each graph is checked against the function at ev
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from ..exceptions import DataError, ExpressionError, LinearityError, ParameterEr
 from ..solve.gram import LONG_GRID, LONG_ROWS, BlockMoments, GridMoments, LongMoments, row_blocks
 from ..solve.problem import Problem
 from ..trace import numeric
+from ..trace.emit import Program
 from ..trace.graph import Builder
 from ..trace.graph import evaluate as walk_graph
 from .data import FitData, shape_mismatch
@@ -134,7 +136,7 @@ def bind(
 def _probe_value(par: lmfit.Parameter) -> float:
     """A value to evaluate at: the start, or something ordinary where there is none."""
     value = par._val if par.expr else par.value
-    if value is not None and np.isfinite(value):
+    if value is not None and math.isfinite(value):
         return float(value)
     low, high = par.min, par.max
     if np.isfinite(low) and np.isfinite(high):
@@ -228,7 +230,7 @@ def _starts(params: lmfit.Parameters, names: Sequence[str]) -> tuple[np.ndarray,
 
 def _value(par: lmfit.Parameter) -> float:
     value = par.value
-    return float(value) if value is not None and np.isfinite(value) else np.nan
+    return float(value) if value is not None and math.isfinite(value) else math.nan
 
 
 def inside(start: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
@@ -267,19 +269,38 @@ def _check_shape(model: lmfit.Model, data: FitData, out: Any) -> None:
         raise shape_mismatch(data.shape, data.coords, data.names, shape)
 
 
-def _bind_graph(
+@dataclass(frozen=True)
+class Plan:
+    """How the parameters of a structure are divided, and the program for it."""
+
+    nonlinear: tuple[str, ...]
+    linear: tuple[str, ...]
+    known: tuple[str, ...]
+    unused: tuple[str, ...]
+    stepped: tuple[str, ...]
+    program: Program
+
+
+def _plan(
     model: lmfit.Model, params: lmfit.Parameters, data: FitData, structure: Structure, varying: tuple[str, ...], stated: tuple[str, ...] | None
-) -> Bound:
-    present = set(structure.parameters)
+) -> Plan:
+    """Divide the parameters; kept with the structure for the next fit of the same kind."""
     program = structure.program((), (), structure.parameters)
-    coords = [data.coords[name] for name in program.coordinates]
-    shapes = np.broadcast_shapes(*(np.shape(array) for array in coords)) if not structure.concrete else None
-    if shapes is not None and np.broadcast_shapes(shapes, data.shape) != data.shape:
-        raise shape_mismatch(data.shape, data.coords, data.names, shapes)
     if structure.concrete:
+        coords = [data.coords[name] for name in program.coordinates]
         _check_shape(model, data, program.value([], [], [_probe_value(params[n]) for n in structure.parameters], coords))
-    unused = [name for name in varying if name not in present]
+    elif program.coordinates:
+        shape = np.broadcast_shapes(*(np.shape(data.coords[name]) for name in program.coordinates))
+        if np.broadcast_shapes(shape, data.shape) != data.shape:
+            raise shape_mismatch(data.shape, data.coords, data.names, shape)
+    present = set(structure.parameters)
     candidates = tuple(name for name in varying if name in present)
+    wants = tuple((not math.isfinite(_value(params[n])), math.isfinite(params[n].min) or math.isfinite(params[n].max)) for n in candidates)
+    key = (varying, stated, wants)
+    if key in structure.plans:
+        plan: Plan = structure.plans[key]
+        return plan
+    unused = [name for name in varying if name not in present]
     linear = _linear_names(model, structure, params, candidates, stated)
     nonlinear = tuple(name for name in candidates if name not in linear)
     known = tuple(name for name in structure.parameters if name not in candidates)
@@ -293,6 +314,17 @@ def _bind_graph(
         linear = tuple(name for name in linear if name not in dead)
         known = tuple(name for name in structure.parameters if name not in nonlinear and name not in linear)
         compiled = structure.program(nonlinear, linear, known)
+    plan = Plan(nonlinear, linear, known, tuple(unused), stepped, compiled)
+    if not dead:  # what has no effect depends on values and data
+        structure.plans[key] = plan
+    return plan
+
+
+def _bind_graph(
+    model: lmfit.Model, params: lmfit.Parameters, data: FitData, structure: Structure, varying: tuple[str, ...], stated: tuple[str, ...] | None
+) -> Bound:
+    plan = _plan(model, params, data, structure, varying, stated)
+    nonlinear, linear, known = plan.nonlinear, plan.linear, plan.known
     names = nonlinear + linear
     start, lower, upper = _starts(params, names)
     m = len(nonlinear)
@@ -304,6 +336,7 @@ def _bind_graph(
     is_complex = structure.graph.is_complex
     if is_complex and not np.iscomplexobj(y):
         y = y.astype(complex)
+    compiled = plan.program
     arrays = [data.coords[name] for name in compiled.coordinates]
     select = None
     axes = None
@@ -321,7 +354,7 @@ def _bind_graph(
     moments = None
     if problem.N >= LONG_GRID and m:
         moments = _moments(structure, problem, kernel, data, nonlinear, linear, known, fixed, is_complex)
-    return Bound(problem, moments, names, nonlinear, linear, tuple(unused), stepped, start, structure, "graph")
+    return Bound(problem, moments, names, nonlinear, linear, plan.unused, plan.stepped, start, structure, "graph")
 
 
 def _matters(name: str, structure: Structure, params: lmfit.Parameters, data: FitData) -> bool:

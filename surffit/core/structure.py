@@ -128,6 +128,7 @@ class Structure:
     coordinates: tuple[str, ...]
     concrete: bool
     kept: tuple[Any, ...] = ()
+    plans: dict[Any, Any] = field(default_factory=dict)
     _linear: dict[Any, LinearSet] = field(default_factory=dict)
     _programs: dict[Any, Program] = field(default_factory=dict)
     _gradients: dict[Any, Program] = field(default_factory=dict)

@@ -321,30 +321,35 @@ class GramEngine:
         if not problem.k:
             return Inner(alpha, c0, rr, (G, g, None, False))
         b, Gcc = g[m:], G[m:, m:]
-        R, S = triangle(Gcc)
-        z = dtrtrs(R, b / S, trans=1)[0]
-        step = dtrtrs(R, z)[0] / S
         free = None
-        if problem.linear_bounded:
-            c = c0 + step
-            lower, upper = problem.lower[m:], problem.upper[m:]
-            if (c < lower).any() or (c > upper).any():
-                # the same minimum seen through the triangle: |R S (c - c0) - z|^2
-                solved = bounded(np.ascontiguousarray((R * S).T), z + R @ (S * c0), lower, upper)
-                if solved is None:
-                    return None
-                c, _, active = solved
-                free = np.flatnonzero(active == 0)
-                step = c - c0
-        moved = step @ (Gcc @ step)
-        rr -= float(2.0 * (b @ step) - moved)
+        if problem.k == 1 and not problem.linear_bounded:
+            if not Gcc[0, 0] > 0:
+                raise IllConditioned
+            step = b / Gcc[0, 0]
+        else:
+            R, S = triangle(Gcc)
+            z = dtrtrs(R, b / S, trans=1)[0]
+            step = dtrtrs(R, z)[0] / S
+            if problem.linear_bounded:
+                c = c0 + step
+                lower, upper = problem.lower[m:], problem.upper[m:]
+                if (c < lower).any() or (c > upper).any():
+                    # the same minimum seen through the triangle: |R S (c - c0) - z|^2
+                    solved = bounded(np.ascontiguousarray((R * S).T), z + R @ (S * c0), lower, upper)
+                    if solved is None:
+                        return None
+                    c, _, active = solved
+                    free = np.flatnonzero(active == 0)
+                    step = c - c0
+        moved = float(step @ (Gcc @ step))
+        rr -= 2.0 * float(b @ step) - moved
         c = c0 + step
         if not math.isfinite(rr):
             return None
-        return Inner(alpha, c, max(rr, 0.0), (G, g - G[:, m:] @ step, free, moved > REUSE**2 * (c @ (Gcc @ c))))
+        return Inner(alpha, c, max(rr, 0.0), (G, g - G[:, m:] @ step, free, moved > REUSE**2 * float(c @ (Gcc @ c))))
 
     def system(self, point: Inner) -> tuple[np.ndarray, np.ndarray] | None:
-        m = self.problem.m
+        problem, m = self.problem, self.problem.m
         G, g, free, stale = point.work
         if stale:
             sums = self.moments.full(np.concatenate([point.alpha, point.c]))
@@ -352,21 +357,32 @@ class GramEngine:
                 return None
             G, g, _ = sums
         self._at = point.alpha, point.c
-        if not self.problem.k:
+        if not problem.k:
             return G, g
-        columns = slice(m, None) if free is None else m + free
-        A, gradient = G[:m, :m], g[:m]
-        self._follow = np.zeros((self.problem.k, m))
-        if free is None or free.size:
-            R, S = triangle(G[columns, columns] if free is None else G[np.ix_(columns, columns)])
-            X = dtrtrs(R, G[columns, :m] / S[:, None], trans=1)[0]
-            whole = A.diagonal().copy()
-            A = A - X.T @ X
-            if (A.diagonal() < CANCELLED * whole).any():
-                raise IllConditioned
-            gradient = gradient - X.T @ dtrtrs(R, g[columns] / S, trans=1)[0]
-            self._follow[slice(None) if free is None else free] = dtrtrs(R, X)[0] / S[:, None]
-        return A, gradient
+        if free is not None:
+            kept = np.concatenate([np.arange(m), m + free])
+            G, g = G[np.ix_(kept, kept)], g[kept]
+        k = g.size - m
+        # backwards the linear parameters come first, and the triangle's last block is that of the reduced problem
+        whole = G.diagonal()[::-1]
+        R, info = dpotrf(G[::-1, ::-1], lower=0, clean=1)
+        if info or not _sound(R.diagonal().tolist(), whole.tolist(), k):
+            raise IllConditioned
+        R12, R22 = R[:k, k:], R[k:, k:]
+        self._follow = np.zeros((problem.k, m))
+        if not k:
+            return G, g
+        self._follow[slice(None) if free is None else free] = dtrtrs(R[:k, :k], R12)[0][::-1, ::-1]
+        gradient = g[:m] - (R12.T @ dtrtrs(R[:k, :k], g[: m - 1 : -1], trans=1)[0])[::-1]
+        return (R22.T @ R22)[::-1, ::-1], gradient
+
+
+def _sound(pivots: list[float], squares: list[float], k: int) -> bool:
+    """Whether enough of every column is left beside those before it."""
+    return all(
+        pivot * pivot >= (PIVOT_RATIO * PIVOT_RATIO if i < k else CANCELLED) * square
+        for i, (pivot, square) in enumerate(zip(pivots, squares, strict=True))
+    )
 
 
 class GramSurveyor:
