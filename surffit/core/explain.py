@@ -273,7 +273,8 @@ def _errors(result: SurfaceResult, c: Conditioning) -> list[str]:
 def _effort(result: SurfaceResult, c: Conditioning) -> list[str]:
     lines = []
     if c.restarts:
-        lines.append(f"The first walk ended badly; {c.restarts} restart in the full space was made and the lower chi-square kept.")
+        times = "once" if c.restarts == 1 else f"{c.restarts} times"
+        lines.append(f"The first walk ended badly; the fit was started again {times} in the full space, and the lower chi-square kept.")
     if c.patched:
         lines.append(f"{c.patched} derivative values were not finite where the model is, and were recomputed numerically.")
     outcome = result._outcome

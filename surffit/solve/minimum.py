@@ -15,7 +15,7 @@ import numpy as np
 from .gram import GramEngine, GramSurveyor, IllConditioned, LongMoments, WholeMoments
 from .linear import bounded, factor, refine, solve
 from .polish import DenseSurveyor, Local, Polished, Surveyor, curvature, polish, remaining
-from .problem import Problem
+from .problem import Problem, finite
 from .separable import DenseEngine, Engine, Inner, walk
 from .status import CONVERGED, Status
 
@@ -23,6 +23,8 @@ KAPPA = 1e-2  # of a standard deviation: what may be left of the step at a minim
 CONDITION = 1e9  # scaled condition beyond which a walk has left the region the data speak about
 ESCAPES = 3
 WALK_NFEV = 150  # evaluations per non-linear parameter before the walk is given up
+SHORT = 5_000  # values of all derivatives up to which the algebra around an evaluation costs more than the evaluation
+QUICK = 1e-6  # where MINPACK stops: the polish takes over
 EXACT = 1e-13  # error of derivatives below which normal equations lead as well as QR
 LOWER = 1e-9  # relative fall of chi-square that is more than rounding
 
@@ -96,6 +98,11 @@ def minimise(
     """
     if problem.m == 0:
         return _linear(problem, c, options, callback)
+    short = moments is None and problem.n * problem.N <= SHORT and problem.jac_error < EXACT
+    if short and options.restart and callback is None and not problem.bounded:
+        quick = _quickly(problem, alpha, options)
+        if quick is not None:
+            return quick
     first, walked = _walk(problem, alpha, options, moments, callback)
     if first is None or walked is None:
         return None
@@ -110,9 +117,11 @@ def minimise(
             again[problem.m :] = np.where(np.isfinite(c), c, first.c)
         # from the same start, and if that doesn't end well either, on from where the walk gave up
         for begin in (again, found):
-            other = _trust_region(problem, begin, options)
+            other, how = _trust_region(problem, begin, options, callback)
             if other is not None:
-                second = judge(problem, other, Status.CONVERGED_FTOL, start, first.chi2, options, "trust-region", iterations)
+                second = judge(problem, other, how, start, first.chi2, options, "trust-region", iterations)
+                if how & Status.ABORTED and second is not None:
+                    return second
                 solution = second if solution is None else solution if second is None else _better(solution, second)
             if solution is not None:
                 solution.restarts += 1
@@ -141,6 +150,47 @@ def minimise(
         solution = next_
     final_flags(problem, solution)
     return solution
+
+
+def _quickly(problem: Problem, alpha: np.ndarray, options: Options) -> Solution | None:
+    """
+    A small problem in few calls: the linear part solved at the start, then MINPACK in all parameters at once.
+
+    Elimination saves evaluations, but on a few points an evaluation costs less than the algebra around it. Only an end that
+    passes every check is taken; otherwise None, and the walk does it properly from the same start.
+    """
+    from scipy.optimize import leastsq
+
+    first = DenseEngine(problem).inner(alpha)
+    if first is None:
+        return None
+    start = np.concatenate([alpha, first.c])
+
+    def slopes(p: np.ndarray) -> np.ndarray:
+        full = problem.full(p)
+        if full is None:
+            raise _NoSlopesError
+        return -full[1]
+
+    try:
+        end, _, info, _, ier = leastsq(
+            problem.residual, start, Dfun=slopes, col_deriv=True, full_output=True, ftol=QUICK, xtol=QUICK, maxfev=min(options.max_nfev, 20 * (problem.n + 1))
+        )
+    except (_NoSlopesError, TypeError):  # the latter: fewer points than parameters
+        return None
+    if ier not in (1, 2, 3) or not finite(end):
+        return None
+    solution = judge(problem, end, Status.CONVERGED_GRADIENT, start, first.chi2, options, "minpack", int(info["njev"]))
+    if solution is None or not _good(solution) or solution.saddle is not None or solution.no_effect.any():
+        return None
+    if solution.here.chi2 > first.chi2 * (1.0 + LOWER) or _far_off(problem, solution):
+        return None
+    final_flags(problem, solution)
+    return solution
+
+
+class _NoSlopesError(ArithmeticError):
+    """Derivatives are not finite at a trial point."""
 
 
 def _linear(problem: Problem, given: np.ndarray | None, options: Options, callback: Callback | None) -> Solution | None:
@@ -173,9 +223,9 @@ def _linear(problem: Problem, given: np.ndarray | None, options: Options, callba
         if not solution.kappa <= KAPPA and not status & Status.ABORTED:
             # the model isn't as linear as it was said to be: the full space has the last word
             begin = c if given is None else np.where(np.isfinite(given), given, c)
-            other = _trust_region(problem, begin, options)
+            other, how = _trust_region(problem, begin, options, callback)
             if other is not None:
-                second = judge(problem, other, Status.CONVERGED_FTOL, c.copy(), np.nan, options, "trust-region", 1)
+                second = judge(problem, other, how, c.copy(), np.nan, options, "trust-region", 1)
                 if second is not None:
                     solution = _better(solution, second)
                     solution.restarts += 1
@@ -286,7 +336,10 @@ def _judge(
         if problem.m:
             values, vectors = np.linalg.eigh(K) if K.size else (np.zeros(1), None)
             rate = float(values[-1])
-            saddle = _saddle_direction(problem, here, rate, vectors, B)
+            if here.chi2 > problem.noise**2:  # a residual of rounding has a curvature of rounding
+                saddle = _saddle_direction(problem, here, rate, vectors, B)
+            else:
+                rate, B = 0.0, None
         else:
             rate = 0.0
     no_effect = np.zeros(problem.n, dtype=bool)
@@ -379,18 +432,23 @@ def _deficient_at(problem: Problem, p: np.ndarray) -> bool:
     return here is not None and here.f.rank < problem.n
 
 
-def _trust_region(problem: Problem, p: np.ndarray, options: Options) -> np.ndarray | None:
+def _trust_region(problem: Problem, p: np.ndarray, options: Options, callback: Callback | None = None) -> tuple[np.ndarray | None, Status]:
     """scipy's trust-region reflective solver in the full space, with exact derivatives and column scaling."""
     from scipy.optimize import least_squares
 
     lower, upper = problem.lower, problem.upper
     span = np.where(np.isfinite(upper - lower), upper - lower, 1.0)
     inside = np.clip(p, lower + 1e-10 * span, upper - 1e-10 * span) if problem.bounded else p
+    stopped: list[np.ndarray] = []
 
     def fun(q: np.ndarray) -> np.ndarray:
         return -problem.residual(q)
 
     def jac(q: np.ndarray) -> np.ndarray:
+        # asked for once per accepted step
+        if callback is not None and callback(q[: problem.m], q[problem.m :], np.nan):
+            stopped.append(q.copy())
+            raise StopIteration
         full = problem.full(q)
         # the point itself was finite; a derivative that isn't leaves the parameter where it is
         return np.zeros((problem.N, problem.n)) if full is None else full[1].T
@@ -398,9 +456,11 @@ def _trust_region(problem: Problem, p: np.ndarray, options: Options) -> np.ndarr
     left = max(options.max_nfev - problem.nfev, 20)
     try:
         found = least_squares(fun, inside, jac, bounds=(lower, upper), x_scale="jac", ftol=1e-8, xtol=1e-8, gtol=1e-8, max_nfev=left)
+    except StopIteration:
+        return stopped[-1], Status.ABORTED
     except (ValueError, np.linalg.LinAlgError):  # not finite at the start, or no step could be computed
-        return None
-    return np.asarray(found.x)
+        return None, Status.STALLED
+    return np.asarray(found.x), Status.CONVERGED_FTOL
 
 
 def _far_off(problem: Problem, solution: Solution) -> bool:

@@ -170,7 +170,11 @@ def polish(problem: Problem, surveyor: Surveyor, here: Local, held: np.ndarray, 
         z = here.qtr
         left = math.sqrt(z @ z)
         if best_second is not None and left <= FINAL * sigma and here.f.rank == best.f.rank:
-            # arrived; the curvature of the step before is as good as new
+            # arrived; the curvature of the step before is as good as new, and what the last step changes in r and J is rounding
+            _, step, info = dposv(np.eye(here.f.rank) - best_second[0], z)
+            if not info and not problem.bounded and problem.m:
+                here.p = here.p.copy()
+                here.p[here.free] += here.step(step)
             return Polished(here, remaining(problem, left, sigma), best_second, hit)
         second = curvature(surveyor, problem, here)
         newton = False
