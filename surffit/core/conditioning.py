@@ -99,19 +99,19 @@ def direction(vector: np.ndarray, names: tuple[str, ...]) -> Direction:
 def echelon(rows: np.ndarray) -> np.ndarray:
     """Rows reduced so that each has a parameter of its own: the readable form of a null space."""
     rows = rows / np.abs(rows).max(axis=1, keepdims=True)
-    done: list[int] = []
+    done = np.zeros(rows.shape[1], dtype=bool)
     for i in range(len(rows)):
         free = np.abs(rows[i:]).copy()
         free[:, done] = 0.0
-        r, j = np.unravel_index(int(np.argmax(free)), free.shape)
+        r, j = (int(index) for index in np.unravel_index(int(np.argmax(free)), free.shape))
         if free[r, j] == 0.0:
             break
-        rows[[i, i + r]] = rows[[i + r, i]]
+        rows[[i, i + r], :] = rows[[i + r, i], :]
         rows[i] /= rows[i, j]
         for other in range(len(rows)):
             if other != i:
                 rows[other] -= rows[other, j] * rows[i]
-        done.append(int(j))
+        done[j] = True
     return rows
 
 
@@ -153,8 +153,8 @@ def assess(outcome: Outcome, covariance: Covariance) -> Conditioning:
     raw_factor = factor(np.ascontiguousarray(here.J[here.free]), 0.0) if here.free.size else None
     raw_condition = 1.0
     if raw_factor is not None and here.free.size:
-        R = raw_factor.r if raw_factor.tail is None else np.hstack([raw_factor.r, raw_factor.tail])
-        raw = np.linalg.svd(R * raw_factor.scale[raw_factor.pivot], compute_uv=False) if R.size else np.zeros(1)
+        R: np.ndarray = raw_factor.r if raw_factor.tail is None else np.hstack([raw_factor.r, raw_factor.tail])
+        raw = np.linalg.svd(np.asarray(R * raw_factor.scale[raw_factor.pivot]), compute_uv=False) if R.size else np.zeros(1)
         raw_condition = float(raw[0] / raw[-1]) if here.f.rank == here.free.size and raw[-1] > 0 else np.inf
     scaled_condition = float(s[0] / s[-1]) if covariance.rank == here.free.size and s.size else (1.0 if not here.free.size else np.inf)
     return Conditioning(

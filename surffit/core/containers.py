@@ -55,7 +55,7 @@ def root(value: Any) -> str:
 
 
 def is_series(value: Any) -> bool:
-    return root(value) == "pandas" and type(value).__name__ in ("Series", "DataFrame") or (
+    return (root(value) == "pandas" and type(value).__name__ in ("Series", "DataFrame")) or (
         hasattr(value, "index") and hasattr(value, "reindex") and hasattr(value, "to_numpy") and root(value) != "xarray"
     )
 

@@ -156,7 +156,8 @@ def open_door(
     if omitted:
         notes.append(f"{omitted} of {opened.values.size} points were not finite and are omitted.")
     if used is not None and not used.any():
-        msg = f"there are 0 usable points of {used.size} ({masked} masked or with weight 0, {omitted} not finite); unmask data or give positive weights"
+        why = f"{masked} masked or with weight 0, {omitted} not finite"
+        msg = f"there are 0 usable points of {used.size} ({why}); unmask data or give positive weights"
         raise DataError(msg, n_points=0, n_masked=masked, n_omitted=omitted)
     values = opened.values
     if used is not None:
@@ -195,7 +196,8 @@ def _coordinate(name: str, value: Any, data: Any, opened: Opened, units: dict[st
 def _refuse_ragged(name: str, value: list[Any] | tuple[Any, ...]) -> None:
     """A list of number lists of unequal length is a mistake, not an option."""
     if value and all(isinstance(row, list | tuple) and is_array_like(row) for row in value):
-        msg = f"{name} is a list of rows of unequal length ({', '.join(str(len(row)) for row in value[:4])}, ...); coordinates need a rectangular array"
+        lengths = ", ".join(str(len(row)) for row in value[:4])
+        msg = f"{name} is a list of rows of unequal length ({lengths}, ...); coordinates need a rectangular array"
         raise DataError(msg, argument=name)
 
 
@@ -305,10 +307,10 @@ def _weights(data: Any, opened: Opened, **given: Any) -> np.ndarray | None:
         msg = f"{what} is NaN at {n} point{'s' if n > 1 else ''}, {first}; a weight of 0 excludes a point, NaN does not"
         raise DataError(msg, argument=what, count=n, first=tuple(first))
     parts = array.view(float).reshape(*array.shape, 2) if np.iscomplexobj(array) else array
-    negative = parts < 0 if what in ("weights", "ivar") else parts <= 0
+    negative: np.ndarray = parts < 0 if what in ("weights", "ivar") else parts <= 0
     if np.iscomplexobj(array):
-        negative = negative.any(axis=-1)
-    negative = negative & ~outside
+        negative = np.asarray(negative.any(axis=-1))
+    negative = np.asarray(negative & ~outside)
     if negative.any():
         first = [int(i) for i in np.argwhere(negative)[0]]
         n = int(negative.sum())

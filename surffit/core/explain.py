@@ -45,7 +45,9 @@ def reason(result: SurfaceResult) -> str:
         Status.AT_BOUND: _at_bound([n for n, on in zip(bound.names, solution.held, strict=True) if on]),
         Status.NO_EFFECT_AT_START: _no_effect(result, [n for n, none in zip(bound.names[:m], solution.no_effect[:m], strict=True) if none]),
         Status.RANK_DEFICIENT: _deficient([n for n, lost in zip(bound.names, result._covariance.undetermined, strict=True) if lost]),
-        Status.RUNAWAY: _runaway([n for n, a, b in zip(bound.nonlinear, solution.start, solution.p, strict=False) if abs(b) > 1e3 * abs(a) > 0]),
+        Status.RUNAWAY: _runaway(
+            [n for n, a, b in zip(bound.nonlinear, solution.start, solution.p, strict=False) if abs(b) > 1e3 * abs(a) > 0]
+        ),
     }
     # a fit that failed did not converge to anything worth the word
     flags = [flag for flag in Status if flag in status and (status.success or flag not in CONVERGED)]
@@ -64,15 +66,19 @@ def _at_bound(names: list[str]) -> str:
 
 def _no_effect(result: SurfaceResult, names: list[str]) -> str:
     outcome = result._outcome
-    assert outcome is not None
+    if outcome is None:
+        return ""
     if not names:
         stepped = outcome.bound.stepped
-        return f"The model only jumps with {listed(stepped)}, so no derivative leads to the best value; the start was kept." if stepped else ""
+        return (
+            f"The model only jumps with {listed(stepped)}, so no derivative leads to the best value; the start was kept." if stepped else ""
+        )
     solution = outcome.solution
     moved = [name for name, a, b in zip(outcome.bound.names, solution.start, solution.p, strict=True) if name in names and a != b]
     one = len(names) == 1
     if moved:
-        return f"{listed(names)} {'has' if one else 'have'} no effect where the fit ended; start where the model feels {'it' if one else 'them'}."
+        verb, them = ("has", "it") if one else ("have", "them")
+        return f"{listed(names)} {verb} no effect where the fit ended; start where the model feels {them}."
     return (
         f"{listed(names)} had no effect at the start and never moved; start {'it' if one else 'them'} where the model feels "
         f"{'it' if one else 'them'}, or fix {'it' if one else 'them'}."
@@ -118,9 +124,14 @@ def _solution(result: SurfaceResult, c: Conditioning) -> list[str]:
         "differences": "the function can't be traced; derivatives are by finite differences",
     }[c.derivatives]
     if not c.nonlinear and c.linear:
-        what = f"All {len(c.linear)} parameters are linear and were solved exactly" if len(c.linear) > 1 else f"{c.linear[0]} is linear and was solved exactly"
+        what = (
+            f"All {len(c.linear)} parameters are linear and were solved exactly"
+            if len(c.linear) > 1
+            else f"{c.linear[0]} is linear and was solved exactly"
+        )
     elif c.linear:
-        what = f"{listed(c.linear)} {'are' if len(c.linear) > 1 else 'is'} linear and solved exactly; {listed(c.nonlinear)} {'were' if len(c.nonlinear) > 1 else 'was'} searched"
+        solved = f"{listed(c.linear)} {'are' if len(c.linear) > 1 else 'is'} linear and solved exactly"
+        what = f"{solved}; {listed(c.nonlinear)} {'were' if len(c.nonlinear) > 1 else 'was'} searched"
     elif c.nonlinear:
         what = f"{listed(c.nonlinear)} {'were' if len(c.nonlinear) > 1 else 'was'} searched; no parameter is linear"
     else:
@@ -142,15 +153,17 @@ def _undetermined(result: SurfaceResult, c: Conditioning) -> list[str]:
     lines = []
     if c.unused:
         one = len(c.unused) == 1
+        none = "effect on the model at all (structurally)" if c.derivatives == "graph" else "visible effect on the model"
         lines.append(
-            f"{listed(c.unused)} {'has' if one else 'have'} no {'effect on the model at all (structurally)' if c.derivatives == 'graph' else 'visible effect on the model'}: stderr is inf, the value is the "
+            f"{listed(c.unused)} {'has' if one else 'have'} no {none}: stderr is inf, the value is the "
             f"start. Fix {'it' if one else 'them'} with vary=False, or remove {'it' if one else 'them'} from the function."
         )
     if c.stepped:
         one = len(c.stepped) == 1
         lines.append(
-            f"The model changes with {listed(c.stepped)} only in jumps (a comparison, sign or rounding), or not reproducibly: {'it stays' if one else 'they stay'} at "
-            f"the start, stderr is inf. Use a smooth step (e.g. scipy.special.expit), or compare fits at several fixed values."
+            f"The model changes with {listed(c.stepped)} only in jumps (a comparison, sign or rounding), or not reproducibly: "
+            f"{'it stays' if one else 'they stay'} at the start, stderr is inf. Use a smooth step (e.g. scipy.special.expit), or "
+            f"compare fits at several fixed values."
         )
     dead = [name for name in c.no_effect if name not in c.at_bound]
     if dead:
@@ -166,13 +179,16 @@ def _undetermined(result: SurfaceResult, c: Conditioning) -> list[str]:
         moves = "; ".join(combination(d) for d in shown)
         one = len(names) == 1
         lines.append(
-            f"The data can't tell {listed(names)} apart: moving along {moves} changes nothing, so {'its' if one else 'their'} stderr is inf."
+            f"The data don't determine {names[0]}: moving it changes nothing, so its stderr is inf."
+            if one
+            else f"The data can't tell {listed(names)} apart: moving along {moves} changes nothing, so their stderr is inf."
         )
         known = [d for d in c.determined if set(d) <= set(names)]
         if known:
             verb = "is" if len(known) == 1 else "are"
+            first = listed(sorted(names, key=result.var_names.index)[: len(shown)])
             lines.append(
-                f"Only {listed([combination(d) for d in known])} {verb} determined. Fix {listed(sorted(names, key=result.var_names.index)[: len(shown)])} "
+                f"Only {listed([combination(d) for d in known])} {verb} determined. Fix {first} "
                 f"with vary=False, tie it by expr, or drop the term."
             )
         else:
@@ -286,5 +302,6 @@ def _effort(result: SurfaceResult, c: Conditioning) -> list[str]:
         ]
         if ignored and result.method == "separable":
             one = len(ignored) == 1
-            lines.append(f"The start{'' if one else 's'} of {listed(ignored)} {'was' if one else 'were'} not needed: {'it is' if one else 'they are'} linear.")
+            were, are = ("was", "it is") if one else ("were", "they are")
+            lines.append(f"The start{'' if one else 's'} of {listed(ignored)} {were} not needed: {are} linear.")
     return lines

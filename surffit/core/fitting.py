@@ -13,7 +13,8 @@ from ..exceptions import NonFiniteError, ParameterError, TooFewPointsError
 from ..solve.minimum import Options, Solution, minimise
 from ..solve.polish import DenseSurveyor
 from ..solve.status import Status
-from .bind import Bound, bind, free_names, inside
+from .bind import bind
+from .bound import Bound, free_names, inside
 from .data import FitData, open_door
 from .methods import by_lmfit, is_lmfit_method
 from .parameters import copy_parameters, snapshot
@@ -66,7 +67,9 @@ def fit(model: SurfaceModel, params: lmfit.Parameters, request: FitCall) -> Surf
     from .result import SurfaceResult
 
     _check_options(request)
-    data = open_door(request.data, request.coords, mask=request.mask, nan_policy=request.nan_policy, coerce=request.coerce, **request.errors)
+    data = open_door(
+        request.data, request.coords, mask=request.mask, nan_policy=request.nan_policy, coerce=request.coerce, **request.errors
+    )
     with np.errstate(all="ignore"):
         return SurfaceResult(model, _solve(model, params, data, request))
 
@@ -160,9 +163,7 @@ def _enough_points(data: FitData, bound: Bound, varying: tuple[str, ...]) -> Non
     raise TooFewPointsError(msg, n_points=used, n_varying=n, n_masked=data.masked)
 
 
-def _run(
-    model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bound, request: FitCall, notes: list[str]
-) -> Outcome:
+def _run(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bound, request: FitCall, notes: list[str]) -> Outcome:
     """One solve from the present starts."""
     problem, m = bound.problem, len(bound.nonlinear)
     kws = request.fit_kws if request.method == "separable" else {}
@@ -263,7 +264,9 @@ def _other_starts(
     """Better starts for parameters without effect: the guess for them, for all that are searched, or off their bounds."""
     dead = [name for name, none in zip(bound.names, solution.no_effect, strict=True) if none]
     guessed = _guess(model, data)
-    for names in (dead, list(bound.nonlinear)) if guessed is not None else ():
+    for names in (dead, list(bound.nonlinear)):
+        if guessed is None:
+            break
         usable = [name for name in names if _usable(guessed, name)]
         if usable:
             moved = copy_parameters(params)

@@ -79,7 +79,7 @@ class GraphKernel:
 
     def second(self, alpha: np.ndarray, c: np.ndarray) -> Sequence[tuple[int, int, Any]] | None:
         pairs = self.program.second(alpha.tolist(), c.tolist(), self.known, self.coords)
-        return pairs if self.select is None else [(j, l, self._cut(array)) for j, l, array in pairs]
+        return pairs if self.select is None else [(i, j, self._cut(array)) for i, j, array in pairs]
 
     def settle(self, alpha: np.ndarray, c: np.ndarray) -> None:
         """Nothing to tune: derivatives are exact."""

@@ -20,7 +20,7 @@ from ..solve.separable import DenseEngine
 from ..solve.status import Status
 
 if TYPE_CHECKING:
-    from .bind import Bound
+    from .bound import Bound
     from .fitting import FitCall
 
 VECTOR = ("leastsq", "least_squares")

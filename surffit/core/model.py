@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import lmfit
@@ -16,13 +15,13 @@ from ..trace.expression import graph_of
 from ..trace.function import GraphFunction
 from .data import NAN_POLICIES
 from .fitting import FitCall, fit
+from .keywords import errors_or_starts, has_option, sort_keywords
 from .parameters import check_parameters, complete, untouched, with_starts
 from .result import SurfaceResult
-from .structure import Structure, leaves, own_eval, trace_model
+from .structure import Structure, own_eval, trace_model
 
 # keywords of `fit` that a parameter of the same name would shadow
 RESERVED = ("data", "params", "weights", "method", "mask", "coords")
-ERRORS = ("sigma", "var", "ivar")
 
 
 class SurfaceModel(lmfit.Model):
@@ -100,7 +99,7 @@ class SurfaceModel(lmfit.Model):
         """The model with every coordinate a symbol; None if it can't be traced so."""
         with untouched(self):
             params = self.make_params()
-        names = tuple(v for v in self.independent_vars if not _has_option(self, v))
+        names = tuple(v for v in self.independent_vars if not has_option(self, v))
         key = ("model", tuple(params), tuple((n, p.expr) for n, p in params.items()), names)
         if key not in self._structures:
             try:
@@ -260,7 +259,7 @@ class SurfaceModel(lmfit.Model):
 
     # ---- fitting ---------------------------------------------------------------------------------------------------------
 
-    def fit(  # noqa: PLR0913 - lmfit's signature, in lmfit's order
+    def fit(
         self,
         data: Any,
         params: lmfit.Parameters | None = None,
@@ -339,10 +338,10 @@ class SurfaceModel(lmfit.Model):
         policy = nan_policy if nan_policy is not None else self.nan_policy
         _check_nan_policy(policy)
         errors = {"weights": weights, "sigma": sigma, "var": var, "ivar": ivar}
-        starts = self._errors_or_starts(errors, data)
+        starts = errors_or_starts(self, errors, data)
         with untouched(self):
             given = complete(self, params, verbose)
-            known, found = self._sort_keywords(kwargs, coords, given)
+            known, found = sort_keywords(self, kwargs, coords, given)
             starts |= found
         with_starts(given, starts)
         check_parameters(given)
@@ -351,59 +350,6 @@ class SurfaceModel(lmfit.Model):
             calc_covar=calc_covar, max_nfev=max_nfev, fit_kws=dict(fit_kws or {}), coerce=coerce_farray,
         )  # fmt: skip
         return fit(self, given, request)
-
-    def _errors_or_starts(self, errors: dict[str, Any], data: Any) -> dict[str, Any]:
-        """Tell the data error from the start of a parameter that has the same name (changes `errors`)."""
-        starts: dict[str, Any] = {}
-        for name in ERRORS:
-            value = errors[name]
-            if value is None or name not in self.param_names:
-                continue
-            scalar = isinstance(value, lmfit.Parameter | dict) or (np.ndim(value) == 0 and np.isreal(value))
-            if scalar and name == "sigma":
-                starts[name] = value
-                errors[name] = None
-            elif scalar or np.shape(value) != np.shape(data):
-                shape = np.shape(data)
-                msg = (
-                    f"{name} is also a parameter of {self.name}: pass its start as a number in params (model.make_params({name}=...)), "
-                    f"and the data error as an array of the data's shape {shape}, here {np.shape(value)}"
-                )
-                raise ParameterError(msg, name=name)
-        return starts
-
-    def _sort_keywords(
-        self, kwargs: dict[str, Any], coords: Mapping[str, Any] | None, params: lmfit.Parameters
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Keywords become coordinates and options, or starts."""
-        known: dict[str, Any] = {}
-        starts: dict[str, Any] = {}
-        takes_any = any(leaf._func_haskeywords for leaf in leaves(self))
-        options = {name for leaf in leaves(self) for name in leaf._func_allargs}
-        for name, value in kwargs.items():
-            if name in self.param_names or (name in params and name not in self.independent_vars):
-                starts[name] = value
-            elif name in self.independent_vars or name in options or takes_any:
-                known[name] = value
-            else:
-                expected = [*self.independent_vars, *self.param_names]
-                close = get_close_matches(name, [*expected, "weights", "sigma", "mask", "method"], n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(expected)}"
-                msg = f"{name!r} is neither a coordinate nor a parameter of {self.name}; {hint}"
-                raise ParameterError(msg, name=name)
-        for name, value in (coords or {}).items():
-            if name not in self.independent_vars:
-                msg = f"coords names {name!r}, but the coordinates of {self.name} are {', '.join(self.independent_vars)}"
-                raise ParameterError(msg, name=name)
-            if name in known:
-                msg = f"coordinate {name!r} was given twice, as a keyword and in coords"
-                raise ParameterError(msg, name=name)
-            known[name] = value
-        missing = [v for v in self.independent_vars if v not in known and v not in params and not _has_option(self, v)]
-        if missing:
-            msg = f"coordinate{'s' if len(missing) > 1 else ''} {', '.join(missing)} of {self.name} missing; pass fit(data, {missing[0]}=...)"
-            raise ParameterError(msg, names=tuple(missing))
-        return known, starts
 
 
 class SurfaceComposite(SurfaceModel, CompositeModel):
@@ -448,10 +394,10 @@ class LmfitModel(SurfaceModel):
         mine["param_hints"] = {name: dict(hint) for name, hint in wrapped.param_hints.items()}
         for name in ("_param_names", "independent_vars", "_param_root_names", "_func_allargs"):
             mine[name] = None if mine[name] is None else list(mine[name])
+        if mine["nan_policy"] not in NAN_POLICIES:
+            mine["nan_policy"] = "raise"
         self.__dict__.update(mine)
         self.wrapped = wrapped
-        if self.nan_policy not in NAN_POLICIES:
-            self.nan_policy = "raise"
         _refuse_reserved(self)
 
     def guess(self, data: Any, *args: Any, **kws: Any) -> lmfit.Parameters:
@@ -482,7 +428,7 @@ class LmfitModel(SurfaceModel):
 class _Named:
     """A callable without a name (partial, instance), given one that lmfit can show."""
 
-    def __init__(self, func: Callable[..., Any]) -> None:
+    def __init__(self, func: Any) -> None:
         import inspect
 
         if not callable(func):
@@ -507,16 +453,6 @@ def _compose(left: Any, right: Any, op: Callable[..., Any]) -> Any:
     return SurfaceComposite(SurfaceModel.from_lmfit(left), SurfaceModel.from_lmfit(right), op)
 
 
-def _has_option(model: lmfit.Model, name: str) -> bool:
-    """Whether an independent variable has a value without being given one: an option or a default."""
-    import inspect
-
-    for leaf in leaves(model):
-        if name in leaf.opts or leaf.independent_vars_defvals.get(name, inspect.Parameter.empty) is not inspect.Parameter.empty:
-            return True
-    return False
-
-
 def _check_nan_policy(policy: str) -> None:
     if policy not in NAN_POLICIES:
         msg = f'nan_policy={policy!r} is not available; use "raise", or "omit" to exclude non-finite points'
@@ -528,5 +464,3 @@ def _refuse_reserved(model: lmfit.Model) -> None:
         if name in RESERVED:
             msg = f"{model.name} has a parameter named {name!r}, which is a keyword of fit(); rename the argument or use a prefix"
             raise ParameterError(msg, name=name)
-
-

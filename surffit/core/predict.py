@@ -10,7 +10,8 @@ import numpy as np
 
 from ..exceptions import DataError
 from ..trace import numeric
-from .bind import find_structure, resolver
+from .bind import find_structure
+from .bind_numeric import resolver
 from .containers import is_array_like, open_container
 from .structure import Structure, evaluate
 
@@ -42,9 +43,9 @@ def coordinates(result: SurfaceResult, given: Mapping[str, Any]) -> dict[str, An
     return out
 
 
-def gradient(result: SurfaceResult, given: Mapping[str, Any], component: Any = None) -> tuple[np.ndarray, np.ndarray]:
+def gradient(result: SurfaceResult, given: Mapping[str, Any], component: Any = None, params: Any = None) -> tuple[np.ndarray, np.ndarray]:
     """
-    Values and their derivatives with respect to the free parameters at the solution.
+    Values and their derivatives with respect to the free parameters, at the solution or at `params`.
 
     Returns
     -------
@@ -53,9 +54,9 @@ def gradient(result: SurfaceResult, given: Mapping[str, Any], component: Any = N
     """
     model = result.model if component is None else component
     coords = coordinates(result, given)
-    params = result.params
+    params = result.params if params is None else params
     names = result._names
-    structure = _structure(result, model, coords)
+    structure = _structure(model, params, coords)
     if structure is not None:
         present = set(structure.parameters)
         free = tuple(name for name in names if name in present)
@@ -72,12 +73,14 @@ def gradient(result: SurfaceResult, given: Mapping[str, Any], component: Any = N
                 J[names.index(name)] = column
         if np.isfinite(J.sum()) or not np.isfinite(value.sum()):
             return np.array(value), J
-    return _numerically(result, model, coords, names)
+    return _numerically(model, params, coords, names)
 
 
-def _structure(result: SurfaceResult, model: Any, coords: Mapping[str, Any]) -> Structure | None:
+def _structure(model: Any, params: Any, coords: Mapping[str, Any]) -> Structure | None:
     """The model's graph with symbols for the coordinates, confirmed on these; None if there is none."""
-    names = tuple(n for n, v in coords.items() if isinstance(v, np.ndarray | float | int) and not isinstance(v, bool) and n in model.independent_vars)
+    names = tuple(
+        n for n, v in coords.items() if isinstance(v, np.ndarray | float | int) and not isinstance(v, bool) and n in model.independent_vars
+    )
     arrays = {name: np.asarray(coords[name]) for name in names}
     try:
         shape = np.broadcast_shapes(*(a.shape for a in arrays.values()))
@@ -85,8 +88,7 @@ def _structure(result: SurfaceResult, model: Any, coords: Mapping[str, Any]) -> 
         return None
     view = NewCoordinates({**coords, **arrays}, names, np.empty(shape))
     with np.errstate(all="ignore"):
-        found = find_structure(model, result.params, view, getattr(model, "_structures", {}), symbolic_only=True)
-    return found
+        return find_structure(model, params, view, getattr(model, "_structures", {}), symbolic_only=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +105,7 @@ class NewCoordinates:
         return self.data.shape
 
 
-def _numerically(result: SurfaceResult, model: Any, coords: Mapping[str, Any], names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    params = result.params
+def _numerically(model: Any, params: Any, coords: Mapping[str, Any], names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     resolve, complex_ok = resolver(model, params)
     base = {name: par.value for name, par in params.items()}
 

@@ -17,8 +17,8 @@ FURTHEST = 64.0  # standard errors beyond which a limit is taken as infinite
 
 
 def conf_interval(
-    result: SurfaceResult, p_names: Sequence[str] | None = None, sigmas: Sequence[float] = (1, 2, 3), trace: bool = False, maxiter: int = 200,
-    verbose: bool = False, prob_func: Any = None, min_rel_change: float = 1e-5,
+    result: SurfaceResult, p_names: Sequence[str] | None = None, sigmas: Sequence[float] = (1, 2, 3), trace: bool = False,
+    maxiter: int = 200, verbose: bool = False, prob_func: Any = None, min_rel_change: float = 1e-5,
 ) -> Any:  # fmt: skip
     """
     Confidence intervals of fitted parameters.
@@ -90,7 +90,7 @@ def conf_interval(
                     found.append(side * np.inf)
                     continue
                 low, high = sorted((inner, outer))
-                root = brentq(lambda v: deviation(v) - prob, low, high, xtol=1e-6 * error, rtol=1e-12, maxiter=maxiter)  # noqa: B023
+                root = brentq(lambda v, goal=prob: deviation(v) - goal, low, high, xtol=1e-6 * error, rtol=1e-12, maxiter=maxiter)
                 found.append(float(root))
                 inner = found[-1]
             limits[side] = found

@@ -18,11 +18,10 @@ from lmfit.minimizer import Minimizer, MinimizerResult
 from lmfit.model import ModelResult
 from lmfit.parameter import Parameters
 
-from ..exceptions import DataError, DocumentError, ParameterError
-from ..solve.covariance import Covariance, from_factor
+from ..exceptions import DocumentError, ParameterError
 from ..solve.status import Status
+from . import bands, uncertainty
 from . import explain as words
-from . import predict as bands
 from .conditioning import Conditioning, assess
 from .containers import Wrap
 from .data import FitData
@@ -90,7 +89,7 @@ class SurfaceResult(ModelResult):
         self.components = model.components
         self._statistics(outcome)
         self._values(outcome)
-        self._errors(outcome)
+        uncertainty.attach(self, outcome)
         post = getattr(type(model), "post_fit", None)
         if post is not None and post is not lmfit.Model.post_fit:
             model.post_fit(self)
@@ -135,123 +134,18 @@ class SurfaceResult(ModelResult):
                 params[name].value = 0.0
         for par in params.values():
             if par.expr:
-                par.value  # noqa: B018 - evaluating refreshes lmfit's interpreter
+                _ = par.value  # evaluating refreshes lmfit's interpreter
         self.params = params
         self.init_vals = [self._first(name) for name in self.var_names]
 
     def _first(self, name: str) -> float:
-        assert self._outcome is not None
-        bound, solution = self._outcome.bound, self._outcome.solution
-        if name in bound.names:
+        outcome = self._outcome
+        if outcome is not None and name in outcome.bound.names:
+            bound, solution = outcome.bound, outcome.solution
             i = bound.names.index(name)
             given = bound.start[i]
             return float(given if np.isfinite(given) else solution.start[i])
         return float(self.params[name].value)
-
-    def _errors(self, outcome: Outcome) -> None:
-        bound, solution = outcome.bound, outcome.solution
-        problem = bound.problem
-        self.covar = None
-        self.errorbars = False
-        self.covar_source = "none"
-        for par in self.params.values():
-            par.stderr, par.correl = 0.0, None
-        self._covariance = cov = from_factor(solution.here, problem.n, solution.B, solution.rate)
-        self._no_errors = ""
-        if not self.calc_covar:
-            self._no_errors = "calc_covar=False: no covariance was asked for."
-        elif self.scale_covar and self.nfree <= 0:
-            self._no_errors = (
-                f"{self.ndata} points for {solution.here.f.rank} parameters leave no residual to judge the errors by; "
-                "give sigma and scale_covar=False, or more data."
-            )
-        elif self.status & Status.NOT_A_MINIMUM:
-            self._no_errors = "the point is not a minimum, so chi-square does not rise on all sides of it."
-        # in the rows' own unit, where nothing under- or overflows; a fit without residual is sure to the rounding of the data only
-        spread = np.sqrt(solution.here.chi2 / max(1, self.nfree))
-        per_point = problem.noise / np.sqrt(problem.N)
-        self._sd_scale = float(max(spread, per_point)) if self.scale_covar else problem.unit
-        if self._no_errors:
-            self._sd_scale = np.nan
-        n = self.nvarys
-        at = {name: i for i, name in enumerate(self.var_names)}
-        where = [at[name] for name in bound.names]
-        lost = [at[name] for name in bound.unused + bound.stepped]
-        stderr, correlation = np.full(n, np.nan), np.full((n, n), np.nan)
-        stderr[where] = cov.sd * self._sd_scale
-        correlation[np.ix_(where, where)] = cov.correlation
-        if not self._no_errors:
-            stderr[lost] = np.inf
-            safe = np.where(np.isfinite(stderr), stderr, 0.0)
-            self.covar = correlation * safe * safe[:, None]
-            self.covar[np.diag_indices(n)] = stderr**2
-            self.covar_source, self.errorbars = "jacobian", True
-        for i, name in enumerate(self.var_names):
-            self.params[name].stderr = float(stderr[i])
-        if self.covar is not None:
-            usable = np.isfinite(stderr) & (stderr > 0)
-            correlation = correlation.tolist()
-            flags = usable.tolist()
-            for i, name in enumerate(self.var_names):
-                row = correlation[i]
-                self.params[name].correl = {
-                    other: row[j] for j, other in enumerate(self.var_names) if j != i and flags[i] and flags[j]
-                }  # fmt: skip
-        self._constraints = {}
-        for name, par in self.params.items():
-            if par.expr:
-                g = self._constraint_gradient(name)
-                par.stderr = float(bands.standard_error(self, g[:, None])[0]) if g is not None else np.nan
-                if not self._no_errors and self._leans_on(name, bound.unused + bound.stepped):
-                    par.stderr = np.inf
-
-    def _constraint_gradient(self, name: str) -> np.ndarray | None:
-        """Gradient of a constrained parameter with respect to the free ones."""
-        outcome = self._outcome
-        if outcome is None:
-            return None
-        structure = outcome.bound.structure
-        params = self.params
-        if structure is not None and name in structure.constraints:
-            known = tuple(n for n in params if n not in self._names and n not in structure.constraints)
-            program = structure.constraint_program(name, self._names, known)
-            with np.errstate(all="ignore"):
-                _, columns = program.full(
-                    [params[n].value for n in self._names], [], [params[n].value for n in known], (0.0,) * len(program.coordinates)
-                )
-            g = np.array([0.0 if c is None else float(np.real(c)) for c in columns])
-        else:
-            g = self._constraint_differences(name)
-        self._constraints[name] = g
-        return g
-
-    def _leans_on(self, name: str, lost: tuple[str, ...]) -> bool:
-        """Whether a constrained parameter changes with one that the data say nothing about."""
-        if not lost:
-            return False
-        scratch = copy_parameters(self.params)
-        before = float(scratch[name].value)
-        for other in lost:
-            scratch[other].value = scratch[other].value + 0.5 * (abs(scratch[other].value) or 1.0)
-        scratch.update_constraints()
-        return float(scratch[name].value) != before
-
-    def _constraint_differences(self, name: str) -> np.ndarray:
-        """The same by central differences of lmfit's evaluation, for expressions that only lmfit understands."""
-        scratch = copy_parameters(self.params)
-        g = np.zeros(len(self._names))
-        for j, free in enumerate(self._names):
-            value, error = self.params[free].value, self.params[free].stderr or 0.0
-            h = 1e-4 * error if np.isfinite(error) and error > 0 else 1e-6 * (abs(value) or 1.0)
-            sides = []
-            for moved in (value + h, value - h):
-                scratch[free].value = moved
-                scratch.update_constraints()
-                sides.append(float(scratch[name].value))
-            scratch[free].value = value
-            scratch.update_constraints()
-            g[j] = (sides[0] - sides[1]) / (2 * h)
-        return g
 
     # ---- computed when asked for -----------------------------------------------------------------------------------------
 
@@ -284,28 +178,6 @@ class SurfaceResult(ModelResult):
         ):  # fmt: skip
             setattr(out, name, getattr(self, name))
         return out
-
-    def _make_uvars(self) -> dict[str, Any]:
-        from uncertainties import correlated_values, ufloat
-
-        out: dict[str, Any] = {}
-        sure = [i for i, name in enumerate(self.var_names) if np.isfinite(self.params[name].stderr) and self.params[name].stderr > 0]
-        if self.covar is not None and sure:
-            values = correlated_values([self.params[self.var_names[i]].value for i in sure], self.covar[np.ix_(sure, sure)])
-            out = {self.var_names[i]: value for i, value in zip(sure, values, strict=True)}
-        for name, par in self.params.items():
-            if name in out:
-                continue
-            g = self._constraints.get(name)
-            if g is not None and np.isfinite(par.stderr) and par.stderr > 0:
-                terms = [gj * (out[n] - out[n].nominal_value) for gj, n in zip(g, self._names, strict=True) if gj and n in out]
-                out[name] = sum(terms, start=ufloat(par.value, 0.0) if not terms else par.value)
-            elif par.stderr and np.isnan(par.stderr):
-                out[name] = ufloat(par.value, np.nan)
-            else:
-                with np.errstate(all="ignore"):
-                    out[name] = _exact(par.value) if not par.stderr else ufloat(par.value, par.stderr)
-        return {name: out[name] for name in self.params}
 
     def _make_rsquared(self) -> float:
         data = np.asarray(self.observed.select(self.observed.data))
@@ -373,46 +245,7 @@ class SurfaceResult(ModelResult):
         -------
         ndarray, shape of the model's values
         """
-        from scipy.special import erf
-        from scipy.stats import t as student
-
-        prob = sigma if sigma < 1 else float(erf(sigma / np.sqrt(2)))
-        times = float(student.ppf((prob + 1) / 2, self.nfree)) if self.nfree > 0 else np.nan
-        if not self.scale_covar:
-            times = float(np.sqrt(2)) * _erfinv(prob)
-        held = self.params
-        if params is not None:
-            self.params = params
-        try:
-            _, J = bands.gradient(self, kwargs)
-            sd = bands.standard_error(self, J)
-            self.dely = times * sd
-            self.dely_comps = {}
-            if len(self.model.components) > 1:
-                for part in self.model.components:
-                    label = part.prefix if len(part.prefix) > 1 else part._name
-                    self.dely_comps[label] = times * bands.standard_error(self, bands.gradient(self, kwargs, part)[1])
-        finally:
-            self.params = held
-        new = self._new_point_error(np.shape(sd), bool(kwargs))
-        self.dely_predicted = times * (
-            np.sqrt(sd**2 + new**2) if not np.iscomplexobj(sd) else np.sqrt(sd.real**2 + new**2) + 1j * np.sqrt(sd.imag**2 + new**2)
-        )
-        return self.dely
-
-    def _new_point_error(self, shape: tuple[int, ...], moved: bool) -> np.ndarray | float:
-        """Error of one more data point, in data units."""
-        factor = float(np.sqrt(self.redchi)) if self.scale_covar else 1.0
-        sigma = self.observed.sigma if self.observed is not None else None
-        if sigma is None:
-            return factor
-        if shape == sigma.shape and not moved:
-            return factor * sigma
-        used = sigma[np.isfinite(sigma)]
-        if used.size and np.ptp(used) <= 1e-9 * used.max():
-            return factor * float(used.flat[0])
-        # which error a new point would have is not known: the typical one of the data
-        return factor * float(np.median(used)) if used.size else np.nan
+        return bands.uncertainty(self, params, sigma, kwargs)
 
     def predict(self, level: float = 0.95, kind: str = "confidence", *, sigma_new: Any = None, **coords: Any) -> Any:
         """
@@ -438,41 +271,7 @@ class SurfaceResult(ModelResult):
         DataError
             For a level outside (0, 1), or coordinates in other units.
         """
-        from scipy.stats import norm, t as student  # noqa: I001 - beside its only use
-
-        if not 0 < level < 1:
-            msg = f"level = {level!r} is outside 0 to 1; for 95 % pass level=0.95"
-            raise DataError(msg)
-        if kind not in ("confidence", "prediction"):
-            msg = f'kind={kind!r}; use "confidence" (where the model lies) or "prediction" (where a new point will)'
-            raise DataError(msg)
-        unknown = [name for name in coords if name not in self.model.independent_vars]
-        if unknown:
-            msg = f"predict() got {', '.join(unknown)}; the coordinates of {self.model.name} are {', '.join(self.model.independent_vars)}"
-            raise DataError(msg)
-        value, J = bands.gradient(self, coords)
-        sd = bands.standard_error(self, J)
-        if kind == "prediction":
-            new = self._new_point_error(sd.shape, bool(coords)) if sigma_new is None else np.asarray(sigma_new, dtype=float)
-            if sigma_new is not None and self.scale_covar:
-                new = new * np.sqrt(self.redchi)
-            sd = np.sqrt(sd**2 + new**2) if not np.iscomplexobj(sd) else np.sqrt(sd.real**2 + new**2) + 1j * np.sqrt(sd.imag**2 + new**2)
-        tail = (1 + level) / 2
-        times = float(norm.ppf(tail)) if not self.scale_covar else float(student.ppf(tail, self.nfree)) if self.nfree > 0 else np.nan
-        shape = self.observed.shape if self.observed is not None and not coords else value.shape
-        columns = {"fit": value, "lower": value - times * sd, "upper": value + times * sd}
-        columns = {name: np.array(np.broadcast_to(column, np.broadcast_shapes(shape, column.shape))) for name, column in columns.items()}
-        unit = self.units.get("data")
-        if unit is not None:
-            return {name: column * unit for name, column in columns.items()}
-        if columns["fit"].ndim == 1:
-            import pandas as pd
-
-            index = self.observed.index if self.observed is not None and not coords else None
-            for given in coords.values():
-                index = given.index if hasattr(given, "reindex") and len(given) == len(columns["fit"]) else index
-            return pd.DataFrame(columns, index=index)
-        return columns
+        return bands.predict(self, level, kind, sigma_new, coords)
 
     def conf_interval(self, **kwargs: Any) -> Any:
         """Confidence intervals by profiling chi-square with our solver; same answer format as lmfit's."""
@@ -581,8 +380,9 @@ class SurfaceResult(ModelResult):
         """Minimise again by `method`, in unit scale; the answer is a `MinimizerResult`, as in lmfit."""
         call = self._call
         fresh = self.model.fit(
-            call.data, params if params is not None else self.params, method=method, fit_kws=kws, mask=call.mask, nan_policy=call.nan_policy,
-            scale_covar=self.scale_covar, calc_covar=self.calc_covar, coords=call.coords, coerce_farray=call.coerce, **_drop_none(call.errors),
+            call.data, params if params is not None else self.params, method=method, fit_kws=kws, mask=call.mask,
+            nan_policy=call.nan_policy, scale_covar=self.scale_covar, calc_covar=self.calc_covar, coords=call.coords,
+            coerce_farray=call.coerce, **_drop_none(call.errors),
         )  # fmt: skip
         return fresh.result
 
@@ -615,7 +415,6 @@ class SurfaceResult(ModelResult):
         if "_covariance" in state:
             state["_covariance"] = replace(state["_covariance"], here=None, B=None)
         if "_call" in state:
-
             state["_call"] = copy.copy(state["_call"])
             state["_call"].iter_cb = None
         return state
@@ -649,87 +448,6 @@ def _drop_none(errors: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in errors.items() if value is not None}
 
 
-def _erfinv(prob: float) -> float:
-    from scipy.special import erfinv
-
-    return float(erfinv(prob))
-
-
-def _exact(value: float) -> Any:
-    """A ufloat without error; the package warns about those, which is not the user's concern here."""
-    import warnings
-
-    from uncertainties import ufloat
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return ufloat(value, 0.0)
-
-
-def restore(
-    model: Any, params: Parameters, *, covar: np.ndarray | None, covar_names: list[str], stats: Mapping[str, Any], data: Any = None,
-    coords: Mapping[str, Any] | None = None,
-) -> SurfaceResult:  # fmt: skip
-    """
-    Rebuild a result from its numbers, without fitting: reports, `eval` and `predict` at given coordinates work.
-
-    Parameters
-    ----------
-    model : SurfaceModel or None
-        None: the numbers only.
-    params : Parameters
-        Values and errors.
-    covar : ndarray or None
-        Covariance of `covar_names`.
-    stats : mapping
-        Attributes by name (chisqr, redchi, nfev, status, ...); `explain` is the saved text.
-    """
-    if model is None:
-        model = _no_model(covar_names)
-    result = SurfaceResult.__new__(SurfaceResult)
-    Minimizer.__init__(result, model._residual, params, fcn_kws=dict(coords or {}))
-    fields = dict(stats)
-    text = fields.pop("explain", "")
-    n = len(covar_names)
-    block = np.zeros((n, n)) if covar is None else np.where(np.isfinite(covar), covar, 0.0)
-    values, vectors = np.linalg.eigh(block) if n else (np.zeros(0), np.zeros((0, 0)))
-    lost = np.zeros(n, dtype=bool) if covar is None else np.isinf(covar.diagonal())
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
-    # the directions themselves were not saved, so any effect of an undetermined parameter counts as undetermined
-    null = np.eye(n)[lost]
-    result.__dict__.update(
-        model=model, data=data, weights=None, ci_out=None, user_options=None, observed=None, units={}, userargs=(data, None),
-        _names=tuple(covar_names), _notes=[], _started=[], _outcome=None, _explained=text, components=model.components, covar=covar,
-        var_names=list(covar_names), nvarys=n, errorbars=covar is not None, _sd_scale=1.0 if covar is not None else np.nan, _constraints={},
-        _no_errors="" if covar is not None else "the document holds no covariance.", residual=None, init_vals=[], method="separable",
-        _covariance=Covariance(np.sqrt(block.diagonal()), block, lost, null, root, int(n - lost.sum())),
-        init_params=params, init_values={}, best_fit=None, init_fit=None, call_kws={}, aborted=False, _abort=False, solver_status=None,
-        rsquared=None,
-    )  # fmt: skip
-    for name, value in fields.items():
-        result.__dict__[name] = Status(value) if name == "status" and isinstance(value, int) else value
-    for i, name in enumerate(covar_names):
-        if covar is not None and name in params and params[name].stderr:
-            scale = params[name].stderr
-            params[name].correl = {
-                other: float(covar[i, j] / (scale * params[other].stderr))
-                for j, other in enumerate(covar_names)
-                if j != i and np.isfinite(covar[i, j]) and params[other].stderr
-            }
-    return result
-
-
-def _no_model(names: list[str]) -> Any:
-    """Stands in where a document has no model: it holds names, and evaluating asks for the model."""
-    from .model import SurfaceModel
-
-    def missing_model(x: Any, **parameters: Any) -> Any:
-        msg = "the document holds no model, so it can't be evaluated; load it with surffit.load(path, model=...)"
-        raise DocumentError(msg)
-
-    return SurfaceModel(missing_model, independent_vars=["x"], name="unknown model")
-
-
 _LAZY: dict[str, Any] = {
     "best_fit": lambda r: r._wrapped(r._eval_shape(r.params)),
     "init_fit": lambda r: r._wrapped(r._eval_shape(r.init_params)),
@@ -737,7 +455,7 @@ _LAZY: dict[str, Any] = {
     "init_params": lambda r: _initial(r),
     "init_values": lambda r: r.model._make_all_args(r.init_params),
     "best_values": lambda r: r.model._make_all_args(r.params),
-    "uvars": lambda r: r._make_uvars(),
+    "uvars": lambda r: uncertainty.ufloats(r),
     "rsquared": lambda r: r._make_rsquared(),
     "reason": lambda r: words.reason(r),
     "message": lambda r: r._outcome.solver_message or r.reason,
@@ -757,5 +475,3 @@ def _initial(result: SurfaceResult) -> Parameters:
         if not np.isfinite(out[name]._val):
             out[name].value = value
     return out
-
-

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import lmfit
 import numpy as np
@@ -219,9 +219,9 @@ class Constraints:
                 self._pending.pop()
             # lmfit clips the value of an expression to the parameter's bounds
             if math.isfinite(par.min):
-                node = np.maximum(node, float(par.min))
+                node = cast(Node, np.maximum(node, float(par.min)))
             if math.isfinite(par.max):
-                node = np.minimum(node, float(par.max))
+                node = cast(Node, np.minimum(node, float(par.max)))
         self.nodes[name] = node
         return node
 
@@ -242,7 +242,9 @@ def asked_for(model: lmfit.Model) -> set[str]:
     return {leaf.prefix + name for leaf in leaves(model) for name in leaf._param_root_names or ()}
 
 
-def trace_model(model: lmfit.Model, params: Mapping[str, Any], coords: Mapping[str, Any], arrays: tuple[str, ...], concrete: bool) -> Structure:
+def trace_model(
+    model: lmfit.Model, params: Mapping[str, Any], coords: Mapping[str, Any], arrays: tuple[str, ...], concrete: bool
+) -> Structure:
     """
     Trace a model, coordinates as symbols or (`concrete`) as copies of the arrays themselves.
 

@@ -37,7 +37,7 @@ def read_result(content: Mapping[str, Any], model: Any = None) -> Any:
     DocumentError
         If `model` has other parameters than the document.
     """
-    from surffit.core.result import restore  # core stands on lmfit, whose import costs a second
+    from surffit.core.restore import restore  # core stands on lmfit, whose import costs a second
 
     _exactly(content, KEYS, "the document")
     params = _read_params(content["params"])

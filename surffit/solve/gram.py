@@ -278,8 +278,8 @@ class GridMoments:
         if second:
             terms = _Terms.of([group for _, _, group in second], *self.y.shape)
             sums = np.bincount(terms.owner, terms.against(self._weighted(r)), minlength=len(second))
-            for (j, l, _), total in zip(second, sums, strict=True):
-                B[j, l] = B[l, j] = total
+            for (i, j, _), total in zip(second, sums, strict=True):
+                B[i, j] = B[j, i] = total
         return B if finite(B) else None
 
 
@@ -404,7 +404,7 @@ class GramSurveyor:
         G, g = sums
         free = np.flatnonzero(~held)
         R, S = triangle(G[np.ix_(free, free)], SURE_RATIO)
-        f = Factor(R, np.arange(free.size), S, free.size, None, None)
+        f = Factor(R, np.arange(free.size), S, free.size, None, np.empty((0, free.size)))  # nobody asks for Q here
         return Local(problem, p, r, free, f, dtrtrs(R, g[free] / S, trans=1)[0], None)
 
     def curvature(self, here: Local) -> np.ndarray | None:
@@ -415,5 +415,3 @@ def row_blocks(shape: tuple[int, ...], size: int = BLOCK_ROWS) -> list[tuple[sli
     """Slices along the first axis that hold about `size` points each."""
     rows = max(1, size // max(1, int(np.prod(shape[1:], dtype=int))))
     return [(slice(start, min(start + rows, shape[0])),) for start in range(0, shape[0], rows)]
-
-

@@ -7,15 +7,15 @@ space from the same start, and off a saddle along the direction in which chi-squ
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .fullspace import Callback, minpack, trust_region
 from .gram import GramEngine, GramSurveyor, IllConditioned, LongMoments, WholeMoments
 from .linear import bounded, factor, refine, solve
 from .polish import DenseSurveyor, Local, Polished, Surveyor, curvature, polish, remaining
-from .problem import Problem, finite
+from .problem import Problem
 from .separable import DenseEngine, Engine, Inner, walk
 from .status import CONVERGED, Status
 
@@ -27,8 +27,6 @@ SHORT = 5_000  # values of all derivatives up to which the algebra around an eva
 QUICK = 1e-6  # where MINPACK stops: the polish takes over
 EXACT = 1e-13  # error of derivatives below which normal equations lead as well as QR
 LOWER = 1e-9  # relative fall of chi-square that is more than rounding
-
-Callback = Callable[[np.ndarray, np.ndarray, float], bool]
 
 
 @dataclass(slots=True, eq=False)
@@ -117,7 +115,7 @@ def minimise(
             again[problem.m :] = np.where(np.isfinite(c), c, first.c)
         # from the same start, and if that doesn't end well either, on from where the walk gave up
         for begin in (again, found):
-            other, how = _trust_region(problem, begin, options, callback)
+            other, how = trust_region(problem, begin, options.max_nfev, callback)
             if other is not None:
                 second = judge(problem, other, how, start, first.chi2, options, "trust-region", iterations)
                 if how & Status.ABORTED and second is not None:
@@ -159,38 +157,21 @@ def _quickly(problem: Problem, alpha: np.ndarray, options: Options) -> Solution 
     Elimination saves evaluations, but on a few points an evaluation costs less than the algebra around it. Only an end that
     passes every check is taken; otherwise None, and the walk does it properly from the same start.
     """
-    from scipy.optimize import leastsq
-
     first = DenseEngine(problem).inner(alpha)
     if first is None:
         return None
     start = np.concatenate([alpha, first.c])
 
-    def slopes(p: np.ndarray) -> np.ndarray:
-        full = problem.full(p)
-        if full is None:
-            raise _NoSlopesError
-        return -full[1]
-
-    try:
-        end, _, info, _, ier = leastsq(
-            problem.residual, start, Dfun=slopes, col_deriv=True, full_output=True, ftol=QUICK, xtol=QUICK, maxfev=min(options.max_nfev, 20 * (problem.n + 1))
-        )
-    except (_NoSlopesError, TypeError):  # the latter: fewer points than parameters
+    end, steps = minpack(problem, start, QUICK, min(options.max_nfev, 20 * (problem.n + 1)))
+    if end is None:
         return None
-    if ier not in (1, 2, 3) or not finite(end):
-        return None
-    solution = judge(problem, end, Status.CONVERGED_GRADIENT, start, first.chi2, options, "minpack", int(info["njev"]))
+    solution = judge(problem, end, Status.CONVERGED_GRADIENT, start, first.chi2, options, "minpack", steps)
     if solution is None or not _good(solution) or solution.saddle is not None or solution.no_effect.any():
         return None
     if solution.here.chi2 > first.chi2 * (1.0 + LOWER) or _far_off(problem, solution):
         return None
     final_flags(problem, solution)
     return solution
-
-
-class _NoSlopesError(ArithmeticError):
-    """Derivatives are not finite at a trial point."""
 
 
 def _linear(problem: Problem, given: np.ndarray | None, options: Options, callback: Callback | None) -> Solution | None:
@@ -205,7 +186,10 @@ def _linear(problem: Problem, given: np.ndarray | None, options: Options, callba
     c, _ = solve(f, target)
     active = np.zeros(problem.k, dtype=int)
     if problem.linear_bounded and ((c < problem.lower) | (c > problem.upper)).any():
-        c, _, active = bounded(phi, target, problem.lower, problem.upper)
+        solved = bounded(phi, target, problem.lower, problem.upper, f)
+        if solved is None:
+            return None
+        c, _, active = solved
     free = active == 0
     if options.refine and free.any():
         if not free.all():
@@ -223,7 +207,7 @@ def _linear(problem: Problem, given: np.ndarray | None, options: Options, callba
         if not solution.kappa <= KAPPA and not status & Status.ABORTED:
             # the model isn't as linear as it was said to be: the full space has the last word
             begin = c if given is None else np.where(np.isfinite(given), given, c)
-            other, how = _trust_region(problem, begin, options, callback)
+            other, how = trust_region(problem, begin, options.max_nfev, callback)
             if other is not None:
                 second = judge(problem, other, how, c.copy(), np.nan, options, "trust-region", 1)
                 if second is not None:
@@ -344,7 +328,7 @@ def _judge(
             rate = 0.0
     no_effect = np.zeros(problem.n, dtype=bool)
     if here.f.rank < here.free.size:
-        no_effect = ~here.J.any(axis=1)
+        no_effect = np.array(~here.J.any(axis=1))
     return Solution(
         here, status, held, no_effect, done.kappa, rate, B, _sigma(problem, here.chi2, options), start, start_chi2,
         saddle=saddle, engine=name, iterations=iterations,
@@ -412,11 +396,7 @@ def condition(here: Local) -> float:
 
 
 def _good(solution: Solution) -> bool:
-    return bool(
-        solution.kappa <= KAPPA
-        and (solution.rate is None or solution.rate < 1.0)
-        and condition(solution.here) < CONDITION
-    )
+    return bool(solution.kappa <= KAPPA and (solution.rate is None or solution.rate < 1.0) and condition(solution.here) < CONDITION)
 
 
 def _better(one: Solution, two: Solution) -> Solution:
@@ -430,37 +410,6 @@ def _deficient_at(problem: Problem, p: np.ndarray) -> bool:
     """Whether parameters are redundant already at the start: a restart would not cure that."""
     here = DenseSurveyor(problem).local(p, np.zeros(problem.n, dtype=bool))
     return here is not None and here.f.rank < problem.n
-
-
-def _trust_region(problem: Problem, p: np.ndarray, options: Options, callback: Callback | None = None) -> tuple[np.ndarray | None, Status]:
-    """scipy's trust-region reflective solver in the full space, with exact derivatives and column scaling."""
-    from scipy.optimize import least_squares
-
-    lower, upper = problem.lower, problem.upper
-    span = np.where(np.isfinite(upper - lower), upper - lower, 1.0)
-    inside = np.clip(p, lower + 1e-10 * span, upper - 1e-10 * span) if problem.bounded else p
-    stopped: list[np.ndarray] = []
-
-    def fun(q: np.ndarray) -> np.ndarray:
-        return -problem.residual(q)
-
-    def jac(q: np.ndarray) -> np.ndarray:
-        # asked for once per accepted step
-        if callback is not None and callback(q[: problem.m], q[problem.m :], np.nan):
-            stopped.append(q.copy())
-            raise StopIteration
-        full = problem.full(q)
-        # the point itself was finite; a derivative that isn't leaves the parameter where it is
-        return np.zeros((problem.N, problem.n)) if full is None else full[1].T
-
-    left = max(options.max_nfev - problem.nfev, 20)
-    try:
-        found = least_squares(fun, inside, jac, bounds=(lower, upper), x_scale="jac", ftol=1e-8, xtol=1e-8, gtol=1e-8, max_nfev=left)
-    except StopIteration:
-        return stopped[-1], Status.ABORTED
-    except (ValueError, np.linalg.LinAlgError):  # not finite at the start, or no step could be computed
-        return None, Status.STALLED
-    return np.asarray(found.x), Status.CONVERGED_FTOL
 
 
 def _far_off(problem: Problem, solution: Solution) -> bool:

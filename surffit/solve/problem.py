@@ -38,7 +38,7 @@ class Kernel(Protocol):
         """Model values and their derivatives, non-linear parameters first; None is a structural zero."""
 
     def second(self, alpha: np.ndarray, c: np.ndarray) -> Sequence[tuple[int, int, Any]] | None:
-        """Non-zero second derivatives (j, l, array), l <= j; None if they can't be had exactly."""
+        """Non-zero second derivatives (i, j, array), j <= i; None if they can't be had exactly."""
 
     def settle(self, alpha: np.ndarray, c: np.ndarray) -> None:
         """The walk has ended here: numerical derivatives may tune their steps."""
@@ -167,11 +167,11 @@ class Problem:
             rows = r if self.w is None else r * self.w
             if self.complex:
                 conjugate = (rows[0::2] - 1j * rows[1::2]).reshape(self.shape)
-                for j, l, array in second:
-                    B[j, l] = B[l, j] = np.sum(conjugate * array).real
+                for i, j, array in second:
+                    B[i, j] = B[j, i] = np.sum(conjugate * array).real
             else:
                 weights = rows.reshape(self.shape)
-                for j, l, array in second:
+                for i, j, array in second:
                     whole = getattr(array, "shape", None) == self.shape
-                    B[j, l] = B[l, j] = rows.dot(array.reshape(-1)) if whole else np.sum(weights * array)
+                    B[i, j] = B[j, i] = rows.dot(array.reshape(-1)) if whole else np.sum(weights * array)
         return B if finite(B) else None

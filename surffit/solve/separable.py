@@ -89,7 +89,10 @@ class DenseEngine:
         if problem.linear_bounded:
             lower, upper = problem.lower[problem.m :], problem.upper[problem.m :]
             if (c < lower).any() or (c > upper).any():
-                c, r, active = bounded(phi, target, lower, upper)
+                solved = bounded(phi, target, lower, upper, f)
+                if solved is None:
+                    return None
+                c, r, active = solved
                 # columns held on a bound are known numbers here: only the free ones are projected out
                 f = factor(phi[active == 0], problem.jac_error)
         chi2 = float(r @ r)

@@ -1,13 +1,15 @@
 """The one whitelist for expressions: formulas, constraints, documents and the shell.
 
 An expression is parsed to a syntax tree and turned into nodes; it is never evaluated as Python.  Allowed are finite
-numbers, names, pi and e, ``+ - * / **``, signs, comparisons, and calls of the functions in `FUNCTIONS`.  Everything else
-is refused with a sentence that shows it.
+numbers (imaginary ones such as ``0.5j`` too), names, pi and e, ``+ - * / **``, signs, comparisons, and calls of the
+functions in `FUNCTIONS`.  Everything else is refused with a sentence that shows it, and so is a formula whose value is
+complex: ``real``, ``imag`` or ``abs`` of it is a number one can fit.
 """
 
 from __future__ import annotations
 
 import ast
+import cmath
 import keyword
 import math
 from collections.abc import Callable, Sequence
@@ -28,8 +30,10 @@ FUNCTIONS = MappingProxyType({
     "log1p": ("log1p", 1), "sqrt": ("sqrt", 1), "sin": ("sin", 1), "cos": ("cos", 1), "tan": ("tan", 1),
     "arcsin": ("arcsin", 1), "arccos": ("arccos", 1), "arctan": ("arctan", 1), "arctan2": ("arctan2", 2),
     "sinh": ("sinh", 1), "cosh": ("cosh", 1), "tanh": ("tanh", 1), "arcsinh": ("arcsinh", 1),
-    "arccosh": ("arccosh", 1), "arctanh": ("arctanh", 1), "erf": ("erf", 1), "where": ("select", 3),
-    "max": ("max", -2), "min": ("min", -2),
+    "arccosh": ("arccosh", 1), "arctanh": ("arctanh", 1), "erf": ("erf", 1), "erfc": ("erfc", 1), "square": ("square", 1),
+    "where": ("select", 3), "max": ("max", -2), "min": ("min", -2), "real": ("real", 1), "imag": ("imag", 1),
+    # what lmfit calls these in its constraints: gamma is a width there
+    "gamfcn": ("gamma", 1), "loggammafcn": ("loggamma", 1), "betalnfnc": ("betaln", 2), "wofz": ("wofz", 1),
 })  # fmt: skip
 """Function name to operation and number of arguments (negative: at least that many)."""
 
@@ -63,17 +67,18 @@ def parse(text: str, resolve: Callable[[str], Node], builder: Builder) -> Node:
     """
     tree = _tree(text)
     _check(tree, text)
-    try:
-        return _Translator(text, resolve, builder).visit(tree)
-    except (TraceError, OverflowError) as err:
-        msg = f"the expression {text!r} can't be used: {err}"
-        raise ExpressionError(msg, text=text) from err
+    return _translate(tree, text, resolve, builder)
 
 
 def names(text: str) -> tuple[str, ...]:
     """Names of variables in an expression, in order of appearance; the expression is checked against the whitelist."""
     tree = _tree(text)
-    return _check(tree, text)
+    found = _check(tree, text)
+    if any(isinstance(node, ast.Constant) and isinstance(node.value, complex) for node in ast.walk(tree)) or "wofz" in text:
+        # variables are real, so only these can lead to a complex value
+        builder = Builder()
+        _translate(tree, text, builder.parameter, builder)
+    return found
 
 
 def graph_of(text: str, independent_vars: Sequence[str]) -> Graph:
@@ -100,6 +105,18 @@ def _refuse(text: str, why: str) -> ExpressionError:
     shown = text if len(text) <= 80 else text[:77] + "..."
     msg = f"the expression {shown!r} can't be used: {why}"
     return ExpressionError(msg, text=text)
+
+
+def _translate(tree: ast.expr, text: str, resolve: Callable[[str], Node], builder: Builder) -> Node:
+    """Node of a checked syntax tree, which must be real."""
+    try:
+        node = _Translator(text, resolve, builder).visit(tree)
+    except (TraceError, OverflowError) as err:
+        msg = f"the expression {text!r} can't be used: {err}"
+        raise ExpressionError(msg, text=text) from err
+    if node.is_complex:
+        raise _refuse(text, "its value is complex; take real(...), imag(...) or abs(...) of it")
+    return node
 
 
 def _tree(text: object) -> ast.expr:
@@ -169,15 +186,15 @@ def _call_parts(node: ast.Call, text: str) -> list[ast.AST]:
     return list(node.args)
 
 
-def _number(node: ast.Constant, text: str) -> float:
+def _number(node: ast.Constant, text: str) -> float | complex:
     value = node.value
-    if type(value) not in (int, float):
+    if type(value) not in (int, float, complex):
         raise _refuse(text, f"the constant {str(value)[:30]!r} of type {type(value).__name__} is not allowed")
     try:
-        number = float(value)  # type: ignore[arg-type]
+        number = value if isinstance(value, complex) else float(value)  # type: ignore[arg-type]
     except OverflowError as err:
         raise _refuse(text, "a number in it is too large") from err
-    if not math.isfinite(number):
+    if not cmath.isfinite(number):
         raise _refuse(text, "a number in it is too large")
     return number
 
@@ -207,6 +224,9 @@ class _Translator:
             raise _refuse(self.text, f"{type(node).__name__} is not allowed")
         op = FUNCTIONS[node.func.id][0]
         args = [self.visit(a) for a in node.args]
+        if op in ("real", "imag"):
+            part: Node = args[0].real if op == "real" else args[0].imag
+            return part
         if op not in ("max", "min"):
             return self._call(op, *args)
         if any(isinstance(a, ArrayNode) for a in args):
@@ -235,11 +255,11 @@ class _Translator:
     def _call(self, op: str, *args: Node) -> Node:
         result = self.builder.call(op, *args)
         builder = self.builder
-        constant = builder.ops[result._index] == "constant" and isinstance(builder.payload[result._index], float)
-        if constant and not math.isfinite(builder.payload[result._index]) and all(self._finite(a) for a in args):
+        constant = builder.ops[result._index] == "constant"
+        if constant and not cmath.isfinite(builder.payload[result._index]) and all(self._finite(a) for a in args):
             raise _refuse(self.text, "a number in it overflows or is not defined")
         return result
 
     def _finite(self, node: Node) -> bool:
         value = self.builder.payload[node._index]
-        return self.builder.ops[node._index] == "constant" and math.isfinite(value)
+        return self.builder.ops[node._index] == "constant" and cmath.isfinite(value)

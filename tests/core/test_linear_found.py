@@ -13,7 +13,7 @@ import pytest
 from lmfit import lineshapes, models
 
 import surffit as sf
-from surffit.core import bind, fitting
+from surffit.core import bind_numeric, fitting
 from surffit.trace.linearity import LinearSet
 from surffit.trace.numeric import NumericLinear
 
@@ -359,7 +359,8 @@ def force_graph(monkeypatch, names):
 
 
 def force_numeric(monkeypatch, names, varying):
-    monkeypatch.setattr(bind.numeric, "linear_set", lambda *args, **kwargs: NumericLinear(tuple(varying.index(n) for n in names), ()))
+    found = NumericLinear(tuple(varying.index(n) for n in names), ())
+    monkeypatch.setattr(bind_numeric.numeric, "linear_set", lambda *args, **kwargs: found)
 
 
 def right_or_failed(result, func, data, x, truth):

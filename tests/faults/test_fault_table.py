@@ -412,9 +412,7 @@ def test_quantity_is_carried(model, params, z):
 
 def test_quantity_against_plain_errors_is_converted_or_refused(model, params, z):
     units = pytest.importorskip("astropy.units")
-    same_fit(
-        model.fit(z * units.Jy, params, sigma=np.full(z.shape, 1000 * NOISE) * units.mJy, x=X, y=Y), oracle(z, weights=1 / NOISE)
-    )
+    same_fit(model.fit(z * units.Jy, params, sigma=np.full(z.shape, 1000 * NOISE) * units.mJy, x=X, y=Y), oracle(z, weights=1 / NOISE))
     with pytest.raises(DataError, match="not convertible to Jy"):
         model.fit(z * units.Jy, params, sigma=np.full(z.shape, NOISE) * units.s, x=X, y=Y)
 

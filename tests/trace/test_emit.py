@@ -238,8 +238,52 @@ def test_no_text_of_the_user_reaches_the_source():
         assert strange not in source
         assert "class" not in source
         words = set(re.findall(r"[A-Za-z_]\w*", source))
-        allowed = r"def|entry|alpha|c|known|coords|try|return|if|else|type|is|list|floats|except|failures|fallback|None|f_\w+|[actxk]\d+|e"
+        allowed = r"def|entry|alpha|c|known|coords|try|return|if|else|type|is|list|floats|except|failures|fallback|None|f_\w+|[abctxk]\d+|e"
         assert all(re.fullmatch(allowed, w) for w in words), words
+
+
+def _bound_constants(x, a, p, q, r, s, t):
+    """What stands in the source by name: complex numbers, a table, infinities; beside parameters of every group."""
+    table = np.array([0.5, 2.0, -1.0])
+    wave = (2.5 - 0.25j) * np.exp((0.1 + 2j) * x * q) * p + (0.3 + 1.5j) * r
+    return a * wave + (s - 1j) * table * t + np.where(x > np.inf, 7j, 0.5 + 0.5j)
+
+
+@pytest.mark.parametrize("groups", ["known", "linear", "nonlinear"])
+def test_constants_and_parameters_have_names_of_their_own(record, groups):
+    """Five or more parameters of any group beside constants that are bound by name, in both twins of the source."""
+    x = np.array([0.4, 1.1, 2.7])
+    builder, node = record(_bound_constants)
+    names = tuple(builder.parameters)
+    assert len(names) == 6
+    p = [1.5, -0.75, 2.25, 3.5, -4.25, 0.125]
+    split = {"known": ((), (), names), "linear": ((), names, ()), "nonlinear": (names, (), ())}[groups]
+    program = compile_program(builder, node, nonlinear=split[0], linear=split[1], known=split[2])
+    values = [p if group else [] for group in split]
+    assert np.array_equal(program.value(*values, [x]), _bound_constants(x, *p))
+    value, columns = program.full(*values, [x])
+    assert np.array_equal(value, _bound_constants(x, *p))
+    assert len(columns) == (0 if groups == "known" else 6)
+    with np.errstate(all="ignore"):  # overflow of a Python float: the twin that computes with numpy scalars
+        huge = [1.5, 1e200, 1e200, 3.5, -4.25, 0.125]
+        values = [huge if group else [] for group in split]
+        expected = _bound_constants(x, *map(np.float64, huge))
+        np.testing.assert_array_equal(program.value(*values, [x]), expected)
+
+
+def test_the_twin_of_the_source_binds_constants_beside_known_parameters(record):
+    """The powers overflow Python's floats, so that numpy's twin runs; it binds every constant by name."""
+
+    def func(x, a, k0, k1, k2, k3, k4):
+        return a**k0 * x * 2.5 + k1 * 3.25 + (k2 * 0.75j + k3) * (1.5 - 2j) + k4 * 0.125
+
+    builder, node = record(func)
+    program = compile_program(builder, node, nonlinear=("a",), linear=(), known=("k0", "k1", "k2", "k3", "k4"))
+    for a, k0 in ((1e3, 500.0), (1.5, 2.0)):
+        known = [k0, 2.0, 3.0, 4.0, 5.0]
+        with np.errstate(all="ignore"):
+            expected = func(X, np.float64(a), *map(np.float64, known))
+            np.testing.assert_array_equal(program.value([a], [], known, [X]), expected)
 
 
 def test_ten_peaks_are_quick():

@@ -1,13 +1,17 @@
 """The whitelist: formulas pass, everything else is refused in one sentence."""
 
+import cmath
 import math
 
+import lmfit
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import special
 
 from surffit.exceptions import ExpressionError
+from surffit.trace.derive import derivative
 from surffit.trace.expression import FUNCTIONS, graph_of, names, parse
 from surffit.trace.graph import Builder, evaluate
 
@@ -46,6 +50,70 @@ def test_unknown_names_are_named():
     builder = Builder()
     with pytest.raises(ExpressionError, match="'b'"):
         parse("a + b", {"a": builder.parameter("a")}.__getitem__, builder)
+
+
+# of lmfit's own constraints; gamfcn and the like are lmfit's names
+NUMERIC = {
+    "gamfcn(a) + loggammafcn(b) - betalnfnc(a, b)": lambda a, b: special.gamma(a) + special.loggamma(b) - special.betaln(a, b),
+    "erf(a)*erfc(b) + square(a)": lambda a, b: special.erf(a) * special.erfc(b) + np.square(a),
+    "real(wofz((1j*a)/b))": lambda a, b: special.wofz((1j * a) / b).real,
+    "imag(wofz(a + 0.5j*b))*real(a)": lambda a, b: special.wofz(a + 0.5j * b).imag * a,
+    "real(loggammafcn(a + b*0.5j))": lambda a, b: special.loggamma(a + b * 0.5j).real,
+    "abs(exp(2j*a) - b) + imag(a)": lambda a, b: abs(np.exp(2j * a) - b),
+    "real(1j*(a - 2j*b)**2/(1 + 3j))": lambda a, b: (1j * (a - 2j * b) ** 2 / (1 + 3j)).real,
+}
+
+
+@pytest.mark.parametrize("text", NUMERIC)
+def test_lmfits_numeric_functions(text):
+    """As lmfit evaluates them, with derivatives like eighth-order differences."""
+    a, b = 1.3, 0.7
+    graph = graph_of(text, [])
+    got = evaluate(graph, {"a": a, "b": b}, {})
+    by_lmfit = lmfit.Parameters()
+    by_lmfit.add_many(("a", a), ("b", b))
+    by_lmfit.add("c", expr=text)
+    assert got == pytest.approx(by_lmfit["c"].value, rel=4e-16)
+    assert got == pytest.approx(float(NUMERIC[text](a, b)), rel=4e-16)
+    builder = Builder()
+    node = parse(text, builder.parameter, builder)
+    for name in "ab":
+        slope = evaluate(builder.graph(derivative(builder, node, name)), {"a": a, "b": b}, {})
+        total = 0.0
+        for k, c in enumerate((4 / 5, -1 / 5, 4 / 105, -1 / 280), start=1):
+            h = 1e-2 * k
+            up, down = (NUMERIC[text](a + s, b) if name == "a" else NUMERIC[text](a, b + s) for s in (h, -h))
+            total += c * (up - down) / 1e-2
+        assert slope == pytest.approx(float(total), rel=1e-11, abs=1e-12)  # rounding 1e-16 over the step, and its 8th power
+
+
+@pytest.mark.parametrize(
+    "text", ["1j*a", "a + 0j", "wofz(a)", "exp(1j*x)", "loggammafcn(a + 1j)", "where(a > 0, 1j, a)", "2j", "-3j", "1j**2"]
+)
+def test_a_complex_value_is_refused_with_a_remedy(text):
+    with pytest.raises(ExpressionError, match=r"complex; take real\("):
+        graph_of(text, ["x"])
+    with pytest.raises(ExpressionError, match=r"complex; take real\("):
+        names(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["1e999j", "real(1e308j*10)", "real(1/0j)", "max(1j, a)", "1j < a", "real(where(1j, a, 1))", "arctan2(1j, a)", "erf(1j)", "real",
+             "a.real", "imag + 1", "real(a, 1)", "wofz()", "betalnfnc(a)", "real(1j)(1)", "1jj", "gamma(a)", "(1j).conjugate()"],
+)  # fmt: skip
+def test_complex_numbers_open_no_door(text):
+    if text == "real(where(1j, a, 1))":  # any number is a truth value, as in numpy
+        assert evaluate(graph_of(text, []), {"a": 3.0}, {}) == 3.0
+        return
+    with pytest.raises(ExpressionError):
+        graph_of(text, [])
+
+
+@given(st.complex_numbers(max_magnitude=1e3, allow_nan=False))
+def test_imaginary_literals_are_read_exactly(z):
+    got = evaluate(graph_of(f"real(({z.real!r} + {z.imag!r}j)*a) + imag(({z.real!r} + {z.imag!r}j)*a)", []), {"a": 2.0}, {})
+    assert got == z.real * 2.0 + z.imag * 2.0
+    assert cmath.isfinite(got)
 
 
 HOSTILE = [

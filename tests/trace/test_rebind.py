@@ -3,6 +3,7 @@
 import functools
 import math
 
+import lmfit
 import numpy as np
 import pytest
 import scipy
@@ -223,7 +224,16 @@ BAD = {
     "float of a coordinate": lambda x, a: a * float(x),
     "invert a number's test": lambda x, a: x * (~(a > 0)),
     "sine of a test": lambda x, a: np.sin(x > a),
-    "shape": lambda x, a: a * np.zeros(x.shape),
+    "one entry of the shape": lambda x, a: a * np.zeros(x.shape[0]),
+    "length of the shape": lambda x, a: a * x * len(x.shape),
+    "comparing the shape": lambda x, a: a * x if np.shape(x) == (3,) else x,
+    "unpacking the shape": lambda x, a: a * np.ones((*x.shape,)),
+    "a longer shape": lambda x, a: a * np.ones(x.shape + (2,)),
+    "truth of the shape": lambda x, a: a * x if x.shape else x,
+    "product of the shape": lambda x, a: a * x * np.prod(x.shape),
+    "reshape to the shape": lambda x, a: a * np.reshape(np.arange(41.0), x.shape),
+    "single precision of the shape": lambda x, a: a * np.ones(x.shape, dtype=np.float32),
+    "full of integers": lambda x, a: np.full(x.shape, a, dtype=int) * x,
     "where=": lambda x, a: np.exp(a * x, where=x > 0),
     "its own error": lambda x, a: a * x + {}["no"],
     "two masks": _wrong_mask,
@@ -238,6 +248,61 @@ def test_what_cannot_be_recorded_is_refused(record, name):
     with pytest.raises(TraceError) as caught:
         record(BAD[name])
     assert len(str(caught.value)) > 20
+
+
+SHAPES = {
+    "ones": lambda x, y, a: a * np.ones(np.shape(x)) + y,
+    "zeros": lambda x, y, a: np.zeros(x.shape) + a * x,
+    "zeros written into": None,
+    "full": lambda x, y, a: np.full(x.shape, a) * y,
+    "full of a number": lambda x, y, a: np.full(np.shape(x * y), 2.5) * a,
+    "shape of a result": lambda x, y, a: a * np.ones((a * x + y).shape),
+    "complex": lambda x, y, a: a * np.ones(x.shape, dtype=complex) + 1j * y,
+    "float by name": lambda x, y, a: a * np.ones(x.shape, dtype=np.float64) + np.full(y.shape, a, dtype="float64"),
+}
+
+
+def _written(x, y, a):
+    out = np.zeros(np.shape(x))
+    out[x > 1] = a
+    return out + np.empty(x.shape) * 0.0
+
+
+SHAPES["zeros written into"] = _written
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("shapes", [((41,), (41,)), ((1, 41), (5, 1)), ((), ())])
+def test_arrays_of_the_shape_of_a_coordinate(record, name, shapes):
+    """Bit for bit the function's values, in its own shape, however the coordinates are laid out."""
+    func = SHAPES[name]
+    coords = ("x", "y")
+    x = X.reshape(shapes[0]) if shapes[0] else np.array(1.25)
+    y = np.linspace(-1, 2, int(np.prod(shapes[1]))).reshape(shapes[1])
+    builder, node = record(func, coords=coords)
+    program = compile_program(builder, node, nonlinear=("a",), linear=())
+    expected = func(x, y, 1.7)
+    got = program.value([1.7], [], [], [{"x": x, "y": y}[n] for n in program.coordinates])
+    assert np.array_equal(np.broadcast_to(got, np.shape(expected)), expected)
+    walked = evaluate(builder.graph(node), {"a": 1.7}, {"x": x, "y": y})
+    assert np.array_equal(np.broadcast_to(walked, np.shape(expected)), expected)
+
+
+@pytest.mark.parametrize(("model", "values"), [("ConstantModel", {"c": -0.75}), ("ComplexConstantModel", {"re": 1.5, "im": -2.25})])
+def test_lmfits_constants_are_recorded(record, model, values):
+    func = getattr(lmfit.models, model)().func
+    builder, node = record(func)
+    assert tuple(builder.parameters) == tuple(values)
+    program = compile_program(builder, node, nonlinear=(), linear=tuple(values))
+    got = program.value([], list(values.values()), [], [X][: len(program.coordinates)])
+    expected = func(X, **values)
+    assert np.array_equal(np.broadcast_to(got, expected.shape), expected)
+    assert np.iscomplexobj(got) == np.iscomplexobj(expected)
+    f0, phi = program.columns([], [], [X][: len(program.coordinates)])
+    assert f0 is None
+    for name, column in zip(values, phi, strict=True):
+        unit = func(X, **{**dict.fromkeys(values, 0.0), name: 1.0})
+        assert np.array_equal(np.broadcast_to(column, unit.shape), unit)
 
 
 def test_a_mask_of_another_shape_is_refused(record):

@@ -1,0 +1,98 @@
+"""Bands: how sure the fitted model is at given coordinates, and where a new point will lie."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..exceptions import DataError
+from .predict import gradient, standard_error
+
+if TYPE_CHECKING:
+    from .result import SurfaceResult
+
+
+def half_width(result: SurfaceResult, probability: float) -> float:
+    """Standard errors on each side that hold a probability: Student's t with scaled errors, else normal."""
+    from scipy.stats import norm
+    from scipy.stats import t as student
+
+    tail = (1.0 + probability) / 2.0
+    if not result.scale_covar:
+        return float(norm.ppf(tail))
+    return float(student.ppf(tail, result.nfree)) if result.nfree > 0 else np.nan
+
+
+def uncertainty(result: SurfaceResult, params: Any, sigma: float, coords: dict[str, Any]) -> np.ndarray:
+    """lmfit's `eval_uncertainty`: sets `dely`, `dely_comps` and `dely_predicted` of the result and returns the first."""
+    from scipy.special import erf
+
+    times = half_width(result, sigma if sigma < 1 else float(erf(sigma / np.sqrt(2))))
+    sd = standard_error(result, gradient(result, coords, params=params)[1])
+    result.dely = times * sd
+    result.dely_comps = {}
+    if len(result.model.components) > 1:
+        for part in result.model.components:
+            label = part.prefix if len(part.prefix) > 1 else part._name
+            result.dely_comps[label] = times * standard_error(result, gradient(result, coords, part, params)[1])
+    result.dely_predicted = times * _with_scatter(sd, new_point_error(result, np.shape(sd), bool(coords)))
+    return result.dely
+
+
+def _with_scatter(sd: np.ndarray, new: np.ndarray | float) -> np.ndarray:
+    """The error of the model and that of a new point together, real and imaginary part apart."""
+    if np.iscomplexobj(sd):
+        return np.asarray(np.hypot(sd.real, new) + 1j * np.hypot(sd.imag, new))
+    return np.asarray(np.hypot(sd, new))
+
+
+def new_point_error(result: SurfaceResult, shape: tuple[int, ...], moved: bool) -> np.ndarray | float:
+    """Error of one more data point, in data units."""
+    factor = float(np.sqrt(result.redchi)) if result.scale_covar else 1.0
+    sigma = result.observed.sigma if result.observed is not None else None
+    if sigma is None:
+        return factor
+    if shape == sigma.shape and not moved:
+        return np.asarray(factor * sigma)
+    used = sigma[np.isfinite(sigma)]
+    # which error a new point would have is not known: the typical one of the data
+    return factor * float(np.median(used)) if used.size else np.nan
+
+
+def predict(result: SurfaceResult, level: float, kind: str, sigma_new: Any, coords: dict[str, Any]) -> Any:
+    """The fitted model with its band; see `SurfaceResult.predict`."""
+    if not 0 < level < 1:
+        msg = f"level = {level!r} is outside 0 to 1; for 95 % pass level=0.95"
+        raise DataError(msg)
+    if kind not in ("confidence", "prediction"):
+        msg = f'kind={kind!r}; use "confidence" (where the model lies) or "prediction" (where a new point will)'
+        raise DataError(msg)
+    unknown = [name for name in coords if name not in result.model.independent_vars]
+    if unknown:
+        msg = f"predict() got {', '.join(unknown)}; the coordinates of {result.model.name} are {', '.join(result.model.independent_vars)}"
+        raise DataError(msg)
+    value, J = gradient(result, coords)
+    sd = standard_error(result, J)
+    if kind == "prediction":
+        if sigma_new is None:
+            new = new_point_error(result, sd.shape, bool(coords))
+        else:
+            new = np.asarray(sigma_new, dtype=float) * (np.sqrt(result.redchi) if result.scale_covar else 1.0)
+        sd = _with_scatter(sd, new)
+    times = half_width(result, level)
+    fitted = result.observed is not None and not coords
+    shape = np.broadcast_shapes(result.observed.shape if fitted else value.shape, sd.shape)
+    columns = {"fit": value, "lower": value - times * sd, "upper": value + times * sd}
+    columns = {name: np.array(np.broadcast_to(column, shape)) for name, column in columns.items()}
+    unit = result.units.get("data")
+    if unit is not None:
+        return {name: column * unit for name, column in columns.items()}
+    if columns["fit"].ndim != 1:
+        return columns
+    import pandas as pd
+
+    index = result.observed.index if fitted else None
+    for given in coords.values():
+        index = given.index if hasattr(given, "reindex") and len(given) == len(columns["fit"]) else index
+    return pd.DataFrame(columns, index=index)

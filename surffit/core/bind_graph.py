@@ -1,0 +1,201 @@
+"""The graph route: a traced model becomes a problem with exact derivatives, on open grids and long data too."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import lmfit
+import numpy as np
+
+from ..exceptions import LinearityError
+from ..solve.gram import LONG_GRID, LONG_ROWS, BlockMoments, GridMoments, LongMoments, row_blocks
+from ..solve.problem import Problem
+from ..trace.emit import Program
+from .bound import Bound, check_shape, no_start, probe_value, starts_of, value_of
+from .data import FitData, shape_mismatch
+from .kernels import GraphKernel, GridProgramKernel
+from .structure import Structure, same
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the parameters of a structure are divided, and the program for it."""
+
+    nonlinear: tuple[str, ...]
+    linear: tuple[str, ...]
+    known: tuple[str, ...]
+    unused: tuple[str, ...]
+    stepped: tuple[str, ...]
+    program: Program
+
+
+def _plan(
+    model: lmfit.Model,
+    params: lmfit.Parameters,
+    data: FitData,
+    structure: Structure,
+    varying: tuple[str, ...],
+    stated: tuple[str, ...] | None,
+) -> Plan:
+    """Divide the parameters; kept with the structure for the next fit of the same kind."""
+    program = structure.program((), (), structure.parameters)
+    if structure.concrete:
+        coords = [data.coords[name] for name in program.coordinates]
+        check_shape(model, data, program.value([], [], [probe_value(params[n]) for n in structure.parameters], coords))
+    elif program.coordinates:
+        shape = np.broadcast_shapes(*(np.shape(data.coords[name]) for name in program.coordinates))
+        if np.broadcast_shapes(shape, data.shape) != data.shape:
+            raise shape_mismatch(data.shape, data.coords, data.names, shape)
+    present = set(structure.parameters)
+    candidates = tuple(name for name in varying if name in present)
+    wants = tuple(
+        (not math.isfinite(value_of(params[n])), math.isfinite(params[n].min) or math.isfinite(params[n].max)) for n in candidates
+    )
+    key = (varying, stated, wants)
+    if key in structure.plans:
+        plan: Plan = structure.plans[key]
+        return plan
+    unused = [name for name in varying if name not in present]
+    linear = _linear_names(model, structure, params, candidates, stated)
+    nonlinear = tuple(name for name in candidates if name not in linear)
+    known = tuple(name for name in structure.parameters if name not in candidates)
+    compiled = structure.program(nonlinear, linear, known)
+    dead = set(compiled.no_effect)
+    stepped: tuple[str, ...] = ()
+    if dead:
+        stepped = tuple(name for name in candidates if name in dead and _matters(name, structure, params, data))
+        unused += [name for name in candidates if name in dead and name not in stepped]
+        nonlinear = tuple(name for name in nonlinear if name not in dead)
+        linear = tuple(name for name in linear if name not in dead)
+        known = tuple(name for name in structure.parameters if name not in nonlinear and name not in linear)
+        compiled = structure.program(nonlinear, linear, known)
+    plan = Plan(nonlinear, linear, known, tuple(unused), stepped, compiled)
+    if not dead:  # what has no effect depends on values and data
+        structure.plans[key] = plan
+    return plan
+
+
+def bind_graph(
+    model: lmfit.Model,
+    params: lmfit.Parameters,
+    data: FitData,
+    structure: Structure,
+    varying: tuple[str, ...],
+    stated: tuple[str, ...] | None,
+) -> Bound:
+    plan = _plan(model, params, data, structure, varying, stated)
+    nonlinear, linear, known = plan.nonlinear, plan.linear, plan.known
+    names = nonlinear + linear
+    start, lower, upper = starts_of(params, names)
+    m = len(nonlinear)
+    if not np.isfinite(start[:m]).all():
+        raise no_start([name for name, value in zip(nonlinear, start[:m], strict=True) if not np.isfinite(value)], model)
+    start[:m] = np.clip(start[:m], lower[:m], upper[:m])
+    fixed = [probe_value(params[name]) for name in known]
+    y, w = data.data, data.weights
+    is_complex = structure.graph.is_complex
+    if is_complex and not np.iscomplexobj(y):
+        y = y.astype(complex)
+    compiled = plan.program
+    arrays = [data.coords[name] for name in compiled.coordinates]
+    select = None
+    if structure.concrete:
+        if data.used is not None or np.ndim(y) == 0:
+            select = data.select
+    elif data.used is not None:
+        arrays = [array if np.ndim(array) == 0 else data.select(array) for array in arrays]
+    else:
+        _, arrays = _open_grid(data.shape, arrays)
+    if data.used is not None:
+        y, w = y[data.used], None if w is None else w[data.used]
+    kernel = GraphKernel(compiled, fixed, arrays, select)
+    problem = Problem(kernel, y, w, m, len(linear), lower, upper)
+    moments = None
+    if problem.N >= LONG_GRID and m:
+        moments = _moments(structure, problem, kernel, data, nonlinear, linear, known, fixed, is_complex)
+    return Bound(problem, moments, names, nonlinear, linear, plan.unused, plan.stepped, start, structure, "graph")
+
+
+def _matters(name: str, structure: Structure, params: lmfit.Parameters, data: FitData) -> bool:
+    """Whether the model changes at all when a parameter without a gradient does."""
+    program = structure.program((), (), structure.parameters)
+    coords = [data.coords[n] for n in program.coordinates]
+    values = {n: probe_value(params[n]) for n in structure.parameters}
+    here = program.value([], [], list(values.values()), coords)
+    x = values[name]
+    reach = [abs(float(np.max(np.abs(c)))) for c in coords if np.size(c) and np.isfinite(c).all()]
+    for moved in (-x, 2 * x + 1, x - 1, 0.5 * x, 10 * x + 10, -10 * x - 10, *reach, *(-r for r in reach), *(0.5 * r for r in reach)):
+        if not same(program.value([], [], list({**values, name: float(moved)}.values()), coords), here):
+            return True
+    return False
+
+
+def _linear_names(
+    model: lmfit.Model, structure: Structure, params: lmfit.Parameters, candidates: tuple[str, ...], stated: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    """Jointly linear parameters: found, or stated and checked."""
+    if stated == ():
+        return ()
+    if stated is None:
+        unset = [name for name in candidates if not np.isfinite(value_of(params[name]))]
+        unbounded = [name for name in candidates if not (np.isfinite(params[name].min) or np.isfinite(params[name].max))]
+        prefer = tuple(dict.fromkeys([*unset, *unbounded, *candidates]))
+        return tuple(structure.linear(candidates, prefer).names)
+    wanted = tuple(name for name in candidates if name in stated)
+    found = structure.linear(candidates, wanted + tuple(name for name in candidates if name not in wanted))
+    for name in wanted:
+        if name in found.nonlinear or name not in found.affine:
+            msg = f"{name} was stated as linear, but {model.name} is not linear in it; leave it out of linear=, or pass linear=None"
+            raise LinearityError(msg, pair=(name, name))
+    for one, two in found.conflicts:
+        if one in wanted and two in wanted:
+            msg = f"{one} and {two} were stated as linear, but they multiply each other in {model.name}; state only one of them"
+            raise LinearityError(msg, pair=(one, two))
+    return wanted
+
+
+def _open_grid(shape: tuple[int, ...], arrays: list[Any]) -> tuple[list[int] | None, list[Any]]:
+    """Coordinates of a rectangular grid cut down to open ones, with the axis of each; unchanged otherwise."""
+    if len(shape) != 2 or not arrays:
+        return None, arrays
+    axes, out = [], []
+    for array in arrays:
+        a = np.asarray(array)
+        a = a.reshape((1,) * (2 - a.ndim) + a.shape) if a.ndim < 2 else a
+        if a.shape[0] == 1 or (a.shape == shape and (a == a[:1]).all()):
+            axes.append(1)
+            out.append(a[:1])
+        elif a.shape[1] == 1 or (a.shape == shape and (a == a[:, :1]).all()):
+            axes.append(0)
+            out.append(a[:, :1])
+        else:
+            return None, arrays
+    return axes, out
+
+
+def _moments(
+    structure: Structure, problem: Problem, kernel: GraphKernel, data: FitData, nonlinear: tuple[str, ...], linear: tuple[str, ...],
+    known: tuple[str, ...], fixed: list[float], is_complex: bool,
+) -> LongMoments | None:  # fmt: skip
+    """How to sum over rows without holding columns: rank-1 grid factors, or blocks."""
+    compiled = kernel.program
+    if not structure.concrete and not is_complex and problem.unit == 1.0:
+        full = [data.coords[name] for name in compiled.coordinates]
+        axes, arrays = _open_grid(data.shape, full)
+        if axes is not None and all(np.isfinite(a.sum()) for a in arrays):
+            program = structure.grid(nonlinear, linear, known, dict(zip(compiled.coordinates, axes, strict=True)))
+            if program is not None:
+                lines = [np.ascontiguousarray(np.broadcast_to(a, data.shape)[0] if axis else np.broadcast_to(a, data.shape)[:, 0])
+                         for a, axis in zip(arrays, axes, strict=True)]  # fmt: skip
+                w = data.weights
+                if data.used is not None and w is None:
+                    w = data.used.astype(float)
+                order = [compiled.coordinates.index(name) for name in program.coordinates]
+                grid_kernel = GridProgramKernel(program, fixed, [lines[i] for i in order])
+                return GridMoments(grid_kernel, data.data, w, data.used, problem.m, problem.k)
+    if structure.concrete or kernel.select is not None or problem.N < LONG_ROWS:
+        return None
+    parts = row_blocks(problem.shape)
+    return BlockMoments(problem, [(kernel.part(rows[0], problem.shape[0]), rows) for rows in parts])

@@ -1,0 +1,79 @@
+"""Results rebuilt from their numbers, without fitting: what a saved document becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from lmfit.minimizer import Minimizer
+from lmfit.parameter import Parameters
+
+from ..exceptions import DocumentError
+from ..solve.covariance import Covariance
+from ..solve.status import Status
+from .model import SurfaceModel
+from .result import SurfaceResult
+
+
+def restore(
+    model: Any, params: Parameters, *, covar: np.ndarray | None, covar_names: list[str], stats: Mapping[str, Any], data: Any = None,
+    coords: Mapping[str, Any] | None = None,
+) -> SurfaceResult:  # fmt: skip
+    """
+    Rebuild a result from its numbers, without fitting: reports, `eval` and `predict` at given coordinates work.
+
+    Parameters
+    ----------
+    model : SurfaceModel or None
+        None: the numbers only.
+    params : Parameters
+        Values and errors.
+    covar : ndarray or None
+        Covariance of `covar_names`.
+    stats : mapping
+        Attributes by name (chisqr, redchi, nfev, status, ...); `explain` is the saved text.
+    """
+    if model is None:
+        model = _no_model(covar_names)
+    result = SurfaceResult.__new__(SurfaceResult)
+    Minimizer.__init__(result, model._residual, params, fcn_kws=dict(coords or {}))
+    fields = dict(stats)
+    text = fields.pop("explain", "")
+    n = len(covar_names)
+    block = np.zeros((n, n)) if covar is None else np.where(np.isfinite(covar), covar, 0.0)
+    values, vectors = np.linalg.eigh(block) if n else (np.zeros(0), np.zeros((0, 0)))
+    lost = np.zeros(n, dtype=bool) if covar is None else np.isinf(covar.diagonal())
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    # the directions themselves were not saved, so any effect of an undetermined parameter counts as undetermined
+    null = np.eye(n)[lost]
+    result.__dict__.update(
+        model=model, data=data, weights=None, ci_out=None, user_options=None, observed=None, units={}, userargs=(data, None),
+        _names=tuple(covar_names), _notes=[], _started=[], _outcome=None, _explained=text, components=model.components, covar=covar,
+        var_names=list(covar_names), nvarys=n, errorbars=covar is not None, _sd_scale=1.0 if covar is not None else np.nan, _constraints={},
+        _no_errors="" if covar is not None else "the document holds no covariance.", residual=None, init_vals=[], method="separable",
+        _covariance=Covariance(np.sqrt(block.diagonal()), block, lost, null, root, int(n - lost.sum())),
+        init_params=params, init_values={}, best_fit=None, init_fit=None, call_kws={}, aborted=False, _abort=False, solver_status=None,
+        rsquared=None,
+    )  # fmt: skip
+    for name, value in fields.items():
+        result.__dict__[name] = Status(value) if name == "status" and isinstance(value, int) else value
+    for i, name in enumerate(covar_names):
+        if covar is not None and name in params and params[name].stderr:
+            scale = params[name].stderr
+            params[name].correl = {
+                other: float(covar[i, j] / (scale * params[other].stderr))
+                for j, other in enumerate(covar_names)
+                if j != i and np.isfinite(covar[i, j]) and params[other].stderr
+            }
+    return result
+
+
+def _no_model(names: list[str]) -> Any:
+    """Stands in where a document has no model: it holds names, and evaluating asks for the model."""
+
+    def missing_model(x: Any, **parameters: Any) -> Any:
+        msg = "the document holds no model, so it can't be evaluated; load it with surffit.load(path, model=...)"
+        raise DocumentError(msg)
+
+    return SurfaceModel(missing_model, independent_vars=["x"], name="unknown model")

@@ -1,0 +1,161 @@
+"""What a fit knows of its errors: covariance, standard errors, correlations, constrained parameters, ufloats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..solve.covariance import from_factor
+from ..solve.status import Status
+from .parameters import copy_parameters
+from .predict import standard_error
+
+if TYPE_CHECKING:
+    from .fitting import Outcome
+    from .result import SurfaceResult
+
+
+def attach(result: SurfaceResult, outcome: Outcome) -> None:
+    """Covariance, standard errors and correlations onto a result and its parameters."""
+    bound, solution = outcome.bound, outcome.solution
+    problem = bound.problem
+    result.covar = None
+    result.errorbars = False
+    result.covar_source = "none"
+    for par in result.params.values():
+        par.stderr, par.correl = 0.0, None
+    result._covariance = cov = from_factor(solution.here, problem.n, solution.B, solution.rate)
+    result._no_errors = ""
+    if not result.calc_covar:
+        result._no_errors = "calc_covar=False: no covariance was asked for."
+    elif result.scale_covar and result.nfree <= 0:
+        result._no_errors = (
+            f"{result.ndata} points for {solution.here.f.rank} parameters leave no residual to judge the errors by; "
+            "give sigma and scale_covar=False, or more data."
+        )
+    elif result.status & Status.NOT_A_MINIMUM:
+        result._no_errors = "the point is not a minimum, so chi-square does not rise on all sides of it."
+    # in the rows' own unit, where nothing under- or overflows; a fit without residual is sure to the rounding of the data only
+    spread = np.sqrt(solution.here.chi2 / max(1, result.nfree))
+    per_point = problem.noise / np.sqrt(problem.N)
+    result._sd_scale = float(max(spread, per_point)) if result.scale_covar else problem.unit
+    if result._no_errors:
+        result._sd_scale = np.nan
+    n = result.nvarys
+    at = {name: i for i, name in enumerate(result.var_names)}
+    where = [at[name] for name in bound.names]
+    lost = [at[name] for name in bound.unused + bound.stepped]
+    stderr, correlation = np.full(n, np.nan), np.full((n, n), np.nan)
+    stderr[where] = cov.sd * result._sd_scale
+    correlation[np.ix_(where, where)] = cov.correlation
+    if not result._no_errors:
+        stderr[lost] = np.inf
+        safe = np.where(np.isfinite(stderr), stderr, 0.0)
+        result.covar = correlation * safe * safe[:, None]
+        result.covar[np.diag_indices(n)] = stderr**2
+        result.covar_source, result.errorbars = "jacobian", True
+    for i, name in enumerate(result.var_names):
+        result.params[name].stderr = float(stderr[i])
+    if result.covar is not None:
+        usable = np.isfinite(stderr) & (stderr > 0)
+        rows = correlation.tolist()
+        flags = usable.tolist()
+        for i, name in enumerate(result.var_names):
+            row = rows[i]
+            result.params[name].correl = {
+                other: row[j] for j, other in enumerate(result.var_names) if j != i and flags[i] and flags[j]
+            }  # fmt: skip
+    result._constraints = {}
+    for name, par in result.params.items():
+        if par.expr:
+            g = constraint_gradient(result, name)
+            par.stderr = float(standard_error(result, g[:, None])[0]) if g is not None else np.nan
+            if not result._no_errors and _leans_on(result, name, bound.unused + bound.stepped):
+                par.stderr = np.inf
+
+
+def constraint_gradient(result: SurfaceResult, name: str) -> np.ndarray | None:
+    """Gradient of a constrained parameter with respect to the free ones."""
+    outcome = result._outcome
+    if outcome is None:
+        return None
+    structure = outcome.bound.structure
+    params = result.params
+    if structure is not None and name in structure.constraints:
+        known = tuple(n for n in params if n not in result._names and n not in structure.constraints)
+        program = structure.constraint_program(name, result._names, known)
+        with np.errstate(all="ignore"):
+            _, columns = program.full(
+                [params[n].value for n in result._names], [], [params[n].value for n in known], (0.0,) * len(program.coordinates)
+            )
+        g = np.array([0.0 if c is None else float(np.real(c)) for c in columns])
+    else:
+        g = _constraint_differences(result, name)
+    result._constraints[name] = g
+    return g
+
+
+def _leans_on(result: SurfaceResult, name: str, lost: tuple[str, ...]) -> bool:
+    """Whether a constrained parameter changes with one that the data say nothing about."""
+    if not lost:
+        return False
+    scratch = copy_parameters(result.params)
+    before = float(scratch[name].value)
+    for other in lost:
+        scratch[other].value = scratch[other].value + 0.5 * (abs(scratch[other].value) or 1.0)
+    scratch.update_constraints()
+    return float(scratch[name].value) != before
+
+
+def _constraint_differences(result: SurfaceResult, name: str) -> np.ndarray:
+    """The same by central differences of lmfit's evaluation, for expressions that only lmfit understands."""
+    scratch = copy_parameters(result.params)
+    g = np.zeros(len(result._names))
+    for j, free in enumerate(result._names):
+        value, error = result.params[free].value, result.params[free].stderr or 0.0
+        h = 1e-4 * error if np.isfinite(error) and error > 0 else 1e-6 * (abs(value) or 1.0)
+        sides = []
+        for moved in (value + h, value - h):
+            scratch[free].value = moved
+            scratch.update_constraints()
+            sides.append(float(scratch[name].value))
+        scratch[free].value = value
+        scratch.update_constraints()
+        g[j] = (sides[0] - sides[1]) / (2 * h)
+    return g
+
+
+def ufloats(result: SurfaceResult) -> dict[str, Any]:
+    """lmfit's `uvars`: every parameter as a correlated ufloat, undetermined ones without error."""
+    from uncertainties import correlated_values, ufloat
+
+    out: dict[str, Any] = {}
+    sure = [i for i, name in enumerate(result.var_names) if np.isfinite(result.params[name].stderr) and result.params[name].stderr > 0]
+    if result.covar is not None and sure:
+        values = correlated_values([result.params[result.var_names[i]].value for i in sure], result.covar[np.ix_(sure, sure)])
+        out = {result.var_names[i]: value for i, value in zip(sure, values, strict=True)}
+    for name, par in result.params.items():
+        if name in out:
+            continue
+        g = result._constraints.get(name)
+        if g is not None and np.isfinite(par.stderr) and par.stderr > 0:
+            terms = [gj * (out[n] - out[n].nominal_value) for gj, n in zip(g, result._names, strict=True) if gj and n in out]
+            out[name] = sum(terms, start=ufloat(par.value, 0.0) if not terms else par.value)
+        elif par.stderr and np.isnan(par.stderr):
+            out[name] = ufloat(par.value, np.nan)
+        else:
+            with np.errstate(all="ignore"):
+                out[name] = _exact(par.value) if not par.stderr else ufloat(par.value, par.stderr)
+    return {name: out[name] for name in result.params}
+
+
+def _exact(value: float) -> Any:
+    """A ufloat without error; the package warns about those, which is not the user's concern here."""
+    import warnings
+
+    from uncertainties import ufloat
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ufloat(value, 0.0)
