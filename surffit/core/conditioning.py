@@ -11,7 +11,7 @@ from ..solve.covariance import Covariance
 from ..solve.linear import factor
 
 if TYPE_CHECKING:
-    from .fitting import Outcome
+    from .outcome import Outcome
 
 Direction = dict[str, float]
 

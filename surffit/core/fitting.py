@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import lmfit
@@ -17,61 +16,25 @@ from .bind import bind
 from .bound import Bound, free_names, inside
 from .data import FitData, open_door
 from .methods import by_lmfit, is_lmfit_method
+from .outcome import FitCall, Outcome
 from .parameters import copy_parameters, snapshot
 
 if TYPE_CHECKING:
     from .model import SurfaceModel
-    from .result import SurfaceResult
 
 SEPARABLE_OPTIONS = ("rng", "on_interrupt", "polish", "restart", "refine", "jac")
 ROUTES = (None, "graph", "complex-step", "differences")
 NFEV_PER_PARAMETER = 2000  # lmfit's default limit
 
 
-@dataclass(eq=False)
-class FitCall:
-    """The arguments of one call of `SurfaceModel.fit`."""
-
-    data: Any
-    coords: dict[str, Any]
-    errors: dict[str, Any]
-    mask: Any
-    nan_policy: str
-    method: str = "separable"
-    iter_cb: Callable[..., Any] | None = None
-    scale_covar: bool = True
-    calc_covar: bool = True
-    max_nfev: int | None = None
-    fit_kws: dict[str, Any] = field(default_factory=dict)
-    coerce: bool = True
-
-
-@dataclass(eq=False)
-class Outcome:
-    """What a fit found, for `SurfaceResult` to show."""
-
-    params: lmfit.Parameters
-    started: list[tuple[Any, ...]]
-    data: FitData
-    bound: Bound
-    solution: Solution
-    call: FitCall
-    notes: list[str]
-    limit: int
-    solver_status: Any = None
-    solver_message: str | None = None
-
-
-def fit(model: SurfaceModel, params: lmfit.Parameters, request: FitCall) -> SurfaceResult:
+def fit(model: SurfaceModel, params: lmfit.Parameters, request: FitCall) -> Outcome:
     """Run one fit; `params` is ours to change."""
-    from .result import SurfaceResult
-
     _check_options(request)
     data = open_door(
         request.data, request.coords, mask=request.mask, nan_policy=request.nan_policy, coerce=request.coerce, **request.errors
     )
     with np.errstate(all="ignore"):
-        return SurfaceResult(model, _solve(model, params, data, request))
+        return _solve(model, params, data, request)
 
 
 def _check_options(request: FitCall) -> None:

@@ -21,7 +21,7 @@ from ..solve.status import Status
 
 if TYPE_CHECKING:
     from .bound import Bound
-    from .fitting import FitCall
+    from .outcome import FitCall
 
 VECTOR = ("leastsq", "least_squares")
 WITH_GRADIENT = ("cg", "bfgs", "l-bfgs-b", "tnc", "slsqp")

@@ -14,8 +14,9 @@ from ..exceptions import ParameterError
 from ..trace.expression import graph_of
 from ..trace.function import GraphFunction
 from .data import NAN_POLICIES
-from .fitting import FitCall, fit
+from .fitting import fit
 from .keywords import errors_or_starts, has_option, sort_keywords
+from .outcome import FitCall
 from .parameters import check_parameters, complete, untouched, with_starts
 from .result import SurfaceResult
 from .structure import Structure, own_eval, trace_model
@@ -349,7 +350,8 @@ class SurfaceModel(lmfit.Model):
             data=data, coords=known, errors=errors, mask=mask, nan_policy=policy, method=method, iter_cb=iter_cb, scale_covar=scale_covar,
             calc_covar=calc_covar, max_nfev=max_nfev, fit_kws=dict(fit_kws or {}), coerce=coerce_farray,
         )  # fmt: skip
-        return fit(self, given, request)
+        with np.errstate(all="ignore"):
+            return SurfaceResult(self, fit(self, given, request))
 
 
 class SurfaceComposite(SurfaceModel, CompositeModel):

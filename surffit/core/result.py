@@ -28,7 +28,7 @@ from .data import FitData
 from .parameters import copy_parameters, rebuild
 
 if TYPE_CHECKING:
-    from .fitting import Outcome
+    from .outcome import Outcome
 
 LMFIT_DEFAULTS: dict[str, Any] = {
     "userargs": (), "kws": {}, "user_options": None, "ci_out": None, "_abort": False, "ier": None, "lmdif_message": None,

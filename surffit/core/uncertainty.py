@@ -12,7 +12,7 @@ from .parameters import copy_parameters
 from .predict import standard_error
 
 if TYPE_CHECKING:
-    from .fitting import Outcome
+    from .outcome import Outcome
     from .result import SurfaceResult
 
 

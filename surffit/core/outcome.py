@@ -1,0 +1,47 @@
+"""One call of `fit` as it was asked for, and what it found: the records that pass between solving and showing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import lmfit
+
+from ..solve.minimum import Solution
+from .bound import Bound
+from .data import FitData
+
+
+@dataclass(eq=False)
+class FitCall:
+    """The arguments of one call of `SurfaceModel.fit`."""
+
+    data: Any
+    coords: dict[str, Any]
+    errors: dict[str, Any]
+    mask: Any
+    nan_policy: str
+    method: str = "separable"
+    iter_cb: Callable[..., Any] | None = None
+    scale_covar: bool = True
+    calc_covar: bool = True
+    max_nfev: int | None = None
+    fit_kws: dict[str, Any] = field(default_factory=dict)
+    coerce: bool = True
+
+
+@dataclass(eq=False)
+class Outcome:
+    """What a fit found, for `SurfaceResult` to show."""
+
+    params: lmfit.Parameters
+    started: list[tuple[Any, ...]]
+    data: FitData
+    bound: Bound
+    solution: Solution
+    call: FitCall
+    notes: list[str]
+    limit: int
+    solver_status: Any = None
+    solver_message: str | None = None
