@@ -25,7 +25,7 @@ def attach(result: SurfaceResult, outcome: Outcome) -> None:
     result.covar_source = "none"
     for par in result.params.values():
         par.stderr, par.correl = 0.0, None
-    result._covariance = cov = from_factor(solution.here, problem.n, solution.B, solution.rate)
+    result._covariance = cov = from_factor(solution.here, problem.n, solution.B)
     result._no_errors = ""
     if not result.calc_covar:
         result._no_errors = "calc_covar=False: no covariance was asked for."

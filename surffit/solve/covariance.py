@@ -48,15 +48,17 @@ class Covariance:
     rank: int
     here: Local | None = None
     B: np.ndarray | None = None
-    rate: float | None = None
 
     def observed(self) -> np.ndarray | None:
         """Standard errors (n,) from the observed information (the full Hessian) instead, or None where it isn't known."""
         here, B = self.here, self.B
-        if here is None or B is None or here.f.rank < here.free.size or not here.f.rank or (self.rate is not None and self.rate >= 1.0):
+        if here is None or B is None or here.f.rank < here.free.size or not here.f.rank:
             return None
         L = here.left
-        core = np.linalg.inv(np.eye(here.f.rank) - L.T @ B @ L)
+        information = np.eye(here.f.rank) - L.T @ B @ L
+        if np.linalg.eigvalsh(information)[0] <= 0.0:
+            return None
+        core = np.linalg.inv(information)
         out = np.full(self.sd.size, np.nan)
         out[here.free] = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", L, core, L), 0.0)) / here.scale
         return out
@@ -77,7 +79,7 @@ class Covariance:
         return s, weak, 1.0 / s[thin]
 
 
-def from_factor(here: Local, n: int, B: np.ndarray | None, rate: float | None) -> Covariance:
+def from_factor(here: Local, n: int, B: np.ndarray | None) -> Covariance:
     """
     Covariance with unit variance from the factor at a minimum.
 
@@ -89,8 +91,6 @@ def from_factor(here: Local, n: int, B: np.ndarray | None, rate: float | None) -
         Number of all parameters.
     B : ndarray or None
         Scaled curvature of the free parameters, for the observed information.
-    rate : float or None
-        Largest eigenvalue of K; the observed information exists only below 1.
     """
     f, free = here.f, here.free
     k, rank = free.size, f.rank
@@ -119,4 +119,4 @@ def from_factor(here: Local, n: int, B: np.ndarray | None, rate: float | None) -
     np.fill_diagonal(correlation, 1.0)
     root = np.zeros((n, rank))
     root[free] = L / scale[:, None]
-    return Covariance(sd, correlation, undetermined, null, root, rank, here, B, rate)
+    return Covariance(sd, correlation, undetermined, null, root, rank, here, B)

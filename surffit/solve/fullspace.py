@@ -16,15 +16,26 @@ def minpack(problem: Problem, start: np.ndarray, tolerance: float, max_nfev: int
     """Levenberg-Marquardt with exact derivatives and without bounds; None where it did not arrive, and its steps."""
     from scipy.optimize import leastsq
 
-    def slopes(p: np.ndarray) -> np.ndarray:
+    # MINPACK asks for derivatives only where it has just asked for the value: one evaluation gives both
+    seen: list[np.ndarray | None] = [None]
+
+    def left(p: np.ndarray) -> np.ndarray:
         full = problem.full(p)
         if full is None:
+            seen[0] = None
+            return problem.residual(p)
+        seen[0] = full[1]
+        return full[0]
+
+    def slopes(p: np.ndarray) -> np.ndarray:
+        J = seen[0]
+        if J is None:
             raise _NoSlopesError
-        return -full[1]
+        return -J
 
     try:
         end, _, info, _, ier = leastsq(
-            problem.residual, start, Dfun=slopes, col_deriv=True, full_output=True, ftol=tolerance, xtol=tolerance, maxfev=max_nfev
+            left, start, Dfun=slopes, col_deriv=True, full_output=True, ftol=tolerance, xtol=tolerance, maxfev=max_nfev
         )
     except (_NoSlopesError, TypeError):  # the latter: fewer points than parameters
         return None, 0

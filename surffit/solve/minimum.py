@@ -24,7 +24,7 @@ CONDITION = 1e9  # scaled condition beyond which a walk has left the region the 
 ESCAPES = 3
 WALK_NFEV = 150  # evaluations per non-linear parameter before the walk is given up
 SHORT = 5_000  # values of all derivatives up to which the algebra around an evaluation costs more than the evaluation
-QUICK = 1e-6  # where MINPACK stops: the polish takes over
+QUICK = 1e-8  # where MINPACK stops: the polish takes over
 EXACT = 1e-13  # error of derivatives below which normal equations lead as well as QR
 LOWER = 1e-9  # relative fall of chi-square that is more than rounding
 
@@ -38,7 +38,7 @@ class Solution:
     held: np.ndarray  # bool (n,): on a bound that pushes back
     no_effect: np.ndarray  # bool (n,): zero column
     kappa: float
-    rate: float | None
+    K: np.ndarray | None  # relative curvature; None if unknown
     B: np.ndarray | None  # scaled curvature of the free parameters
     sigma: float
     start: np.ndarray  # (n,) with the linear parameters as first solved
@@ -52,6 +52,13 @@ class Solution:
     @property
     def p(self) -> np.ndarray:
         return self.here.p
+
+    @property
+    def rate(self) -> float | None:
+        """Largest eigenvalue of K: below 1 at a minimum."""
+        if self.K is None:
+            return None
+        return float(np.linalg.eigvalsh(self.K)[-1]) if self.K.size else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +302,7 @@ def _judge(
         while True:
             if not options.polish or status & Status.ABORTED:
                 left = float(np.sqrt(here.qtr @ here.qtr))
-                done = Polished(here, remaining(problem, left, sigma), curvature(surveyor, problem, here), none)
+                done = Polished(here, remaining(problem, left, sigma), curvature(surveyor, problem, here), None, none)
                 break
             done = polish(problem, surveyor, here, held, sigma, max(options.max_nfev, problem.nfev + 1))
             before, sigma = sigma, _sigma(problem, done.here.chi2, options)
@@ -314,31 +321,27 @@ def _judge(
         if trial is None or trial.chi2 > done.here.chi2 * (1 + 1e-6) + sigma**2 * 1e-3:
             break
     here = done.here
-    rate, B, saddle = None, None, None
-    if done.second is not None:
+    K, B, saddle = None, None, None
+    if done.second is not None and problem.m and here.chi2 > problem.noise**2:  # a residual of rounding has a curvature of rounding
         K, B = done.second
-        if problem.m:
-            values, vectors = np.linalg.eigh(K) if K.size else (np.zeros(1), None)
-            rate = float(values[-1])
-            if here.chi2 > problem.noise**2:  # a residual of rounding has a curvature of rounding
-                saddle = _saddle_direction(problem, here, rate, vectors, B)
-            else:
-                rate, B = 0.0, None
-        else:
-            rate = 0.0
+        if not done.definite or here.f.rank < here.free.size:
+            saddle = _saddle_direction(problem, here, K, B)
+    elif done.second is not None:
+        K = np.zeros_like(done.second[0])
     no_effect = np.zeros(problem.n, dtype=bool)
     if here.f.rank < here.free.size:
         no_effect = np.array(~here.J.any(axis=1))
     return Solution(
-        here, status, held, no_effect, done.kappa, rate, B, _sigma(problem, here.chi2, options), start, start_chi2,
+        here, status, held, no_effect, done.kappa, K, B, _sigma(problem, here.chi2, options), start, start_chi2,
         saddle=saddle, engine=name, iterations=iterations,
     )  # fmt: skip
 
 
-def _saddle_direction(problem: Problem, here: Local, rate: float, vectors: np.ndarray | None, B: np.ndarray) -> np.ndarray | None:
+def _saddle_direction(problem: Problem, here: Local, K: np.ndarray, B: np.ndarray) -> np.ndarray | None:
     """Direction (n,) in which chi-square curves down, or None at a minimum."""
     scaled = None
-    if vectors is not None and rate >= 1.0 + 1e-6:
+    values, vectors = np.linalg.eigh(K) if K.size else (np.zeros(1), K)
+    if values[-1] >= 1.0 + 1e-6:
         scaled = here.left @ vectors[:, -1]
     elif here.f.rank < here.free.size:
         # without effect to first order; the second order may still matter

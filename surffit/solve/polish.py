@@ -134,6 +134,7 @@ class Polished:
     here: Local
     kappa: float  # remaining step in standard deviations
     second: tuple[np.ndarray, np.ndarray] | None  # `curvature` at the point
+    definite: bool | None  # whether I - K is positive definite there: a minimum; None if unknown
     bound_hit: np.ndarray  # parameters that a step wanted to carry across a bound
 
 
@@ -166,6 +167,7 @@ def polish(problem: Problem, surveyor: Surveyor, here: Local, held: np.ndarray, 
     hit = np.zeros(problem.n, dtype=bool)
     last = np.inf
     best, best_second, best_left = here, None, np.inf
+    best_definite: bool | None = None
     for _ in range(GAUSS_NEWTON_STEPS):
         z = here.qtr
         left = math.sqrt(z @ z)
@@ -175,16 +177,17 @@ def polish(problem: Problem, surveyor: Surveyor, here: Local, held: np.ndarray, 
             if not info and not problem.bounded and problem.m:
                 here.p = here.p.copy()
                 here.p[here.free] += here.step(step)
-            return Polished(here, remaining(problem, left, sigma), best_second, hit)
+            return Polished(here, remaining(problem, left, sigma), best_second, best_definite, hit)
         second = curvature(surveyor, problem, here)
-        newton = False
+        newton, definite = False, None
         if second is not None and here.f.rank:
             # I - K is positive definite just where its Cholesky factor exists
             _, newton_step, info = dposv(np.eye(here.f.rank) - second[0], z)
-            if not info:
+            definite = not info
+            if definite:
                 z, newton = newton_step, True
         if left <= best_left or here.chi2 < best.chi2:
-            best, best_second, best_left = here, second, left
+            best, best_second, best_left, best_definite = here, second, left, definite
         length = math.sqrt(z @ z)
         # linear problems come solved and refined: a further step would only add rounding
         if length >= last or problem.nfev >= max_nfev or (not problem.m and left <= NEGLIGIBLE * sigma):
@@ -209,4 +212,4 @@ def polish(problem: Problem, surveyor: Surveyor, here: Local, held: np.ndarray, 
         if trial is None or trial.f.rank != here.f.rank or trial.chi2 > best.chi2 * (1.0 + 1e-9):
             break
         here = trial
-    return Polished(best, remaining(problem, best_left, sigma), best_second, hit)
+    return Polished(best, remaining(problem, best_left, sigma), best_second, best_definite, hit)

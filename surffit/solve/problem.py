@@ -122,7 +122,9 @@ class Problem:
         buffer = np.empty((len(arrays), *self.shape), dtype=complex if self.complex else float)
         for row, array in zip(buffer, arrays, strict=True):
             row[...] = 0.0 if array is None else array
-        rows = buffer.reshape(len(arrays), buffer[0].size if arrays else self.N).view(float)
+        rows = buffer.reshape(len(arrays), -1 if arrays else self.N)
+        if self.complex:
+            rows = rows.view(float)
         if self.w is not None:
             rows *= self.w
         return rows
@@ -135,19 +137,24 @@ class Problem:
         target = self.y if fixed is None else self.y - self._rows([fixed])[0]
         return (target, phi) if finite(target) and finite(phi) else None
 
+    def _left(self, value: Any) -> np.ndarray:
+        """y - F for the model's values."""
+        if not self.complex and type(value) is np.ndarray and value.shape == self.shape:
+            rows = value.reshape(-1)
+            return self.y - (rows if self.w is None else rows * self.w)
+        return self.y - self._rows([value])[0]
+
     def residual(self, p: np.ndarray) -> np.ndarray:
         """Weighted residual y - F, shape (N,); may hold non-finite values."""
         self.nfev += 1
-        value = self.kernel.value(p[: self.m], p[self.m :])
-        return self.y - self._rows([value])[0]
+        return self._left(self.kernel.value(p[: self.m], p[self.m :]))
 
     def full(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Weighted residual (N,) and derivatives of the model (n, N); None if not finite."""
         self.nfev += 1
         self.njev += 1
         value, arrays = self.kernel.full(p[: self.m], p[self.m :])
-        rows = self._rows([*arrays, value])
-        r, J = self.y - rows[-1], rows[:-1]
+        r, J = self._left(value), self._rows(arrays)
         if not finite(r):
             return None
         if not finite(J):
