@@ -219,6 +219,11 @@ def _seconds(name: str, value: Any, notes: list[str]) -> np.ndarray:
 
 def _warn_coarse(name: str, array: np.ndarray, dtype: np.dtype) -> None:
     """Warn when the resolution of the number type is coarse against the range that the coordinate spans."""
+    if dtype.kind != "f" or dtype.itemsize == 8:
+        ends = array.flat
+        first, last = float(ends[0]), float(ends[-1])
+        if abs(first) < 1e6 * abs(last - first):
+            return  # the common case, told from two values
     finite = array[np.isfinite(array)] if not np.isfinite(array.sum()) else array
     if not finite.size:
         return
@@ -238,6 +243,8 @@ def _elementwise(shape: tuple[int, ...], coords: dict[str, np.ndarray]) -> bool:
     """Whether the coordinates broadcast to the data's shape."""
     if not coords:
         return False
+    if all(array.shape == shape for array in coords.values()):
+        return True
     try:
         return np.broadcast_shapes(shape, *(array.shape for array in coords.values())) == shape
     except ValueError:

@@ -273,6 +273,11 @@ def trace_model(
 
 def evaluate(model: lmfit.Model, values: Mapping[str, Any], coords: Mapping[str, Any]) -> Any:
     """The model's value by its own functions, on copies of the arrays; values may be complex."""
+    composed = isinstance(model, CompositeModel)
+    if not (composed or model.prefix or model.opts or model.independent_vars_defvals or model._func_haskeywords or own_eval(model)):
+        # what lmfit's bookkeeping comes to where there is nothing to keep
+        known = model._func_allargs
+        return plain(model.func, {**{name: value for name, value in values.items() if name in known}, **coords})
     arguments = Arguments((name, Argument(value)) for name, value in values.items())
     return call(model, arguments, coords, plain)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,35 +38,30 @@ def attach(result: SurfaceResult, outcome: Outcome) -> None:
     elif result.status & Status.NOT_A_MINIMUM:
         result._no_errors = "the point is not a minimum, so chi-square does not rise on all sides of it."
     # in the rows' own unit, where nothing under- or overflows; a fit without residual is sure to the rounding of the data only
-    spread = np.sqrt(solution.here.chi2 / max(1, result.nfree))
-    per_point = problem.noise / np.sqrt(problem.N)
+    spread = math.sqrt(solution.here.chi2 / max(1, result.nfree))
+    per_point = problem.noise / math.sqrt(problem.N)
     result._sd_scale = float(max(spread, per_point)) if result.scale_covar else problem.unit
     if result._no_errors:
         result._sd_scale = np.nan
     n = result.nvarys
     at = {name: i for i, name in enumerate(result.var_names)}
     where = [at[name] for name in bound.names]
-    lost = [at[name] for name in bound.unused + bound.stepped]
     stderr, correlation = np.full(n, np.nan), np.full((n, n), np.nan)
     stderr[where] = cov.sd * result._sd_scale
     correlation[np.ix_(where, where)] = cov.correlation
     if not result._no_errors:
-        stderr[lost] = np.inf
+        stderr[[at[name] for name in bound.unused + bound.stepped]] = np.inf
         safe = np.where(np.isfinite(stderr), stderr, 0.0)
         result.covar = correlation * safe * safe[:, None]
-        result.covar[np.diag_indices(n)] = stderr**2
+        result.covar.flat[:: n + 1] = stderr**2
         result.covar_source, result.errorbars = "jacobian", True
+    errors, rows = stderr.tolist(), correlation.tolist()
+    sure = [i for i, error in enumerate(errors) if 0.0 < error < math.inf]
     for i, name in enumerate(result.var_names):
-        result.params[name].stderr = float(stderr[i])
-    if result.covar is not None:
-        usable = np.isfinite(stderr) & (stderr > 0)
-        rows = correlation.tolist()
-        flags = usable.tolist()
-        for i, name in enumerate(result.var_names):
-            row = rows[i]
-            result.params[name].correl = {
-                other: row[j] for j, other in enumerate(result.var_names) if j != i and flags[i] and flags[j]
-            }  # fmt: skip
+        par = result.params[name]
+        par.stderr = errors[i]
+        if result.covar is not None:
+            par.correl = {result.var_names[j]: rows[i][j] for j in sure if j != i} if 0.0 < errors[i] < math.inf else {}
     result._constraints = {}
     for name, par in result.params.items():
         if par.expr:

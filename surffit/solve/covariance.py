@@ -97,13 +97,11 @@ def from_factor(here: Local, n: int, B: np.ndarray | None) -> Covariance:
     L, scale = here.left, f.scale
     # all in scaled coordinates, where everything is of order one: raw parameters may be 1e-200 or 1e200
     norms = np.sqrt(np.einsum("ij,ij->i", L, L))
-    safe = np.where(norms > 0, norms, 1.0)
-    correlation = np.full((n, n), np.nan)
-    sd = np.full(n, np.nan)
     undetermined = np.zeros(n, dtype=bool)
-    block = (L / safe[:, None]) @ (L / safe[:, None]).T
     errors = norms / scale
     null = np.zeros((k - rank, n))
+    unit = L / norms[:, None] if rank == k else L / np.where(norms > 0, norms, 1.0)[:, None]
+    block = unit @ unit.T
     if rank < k:
         V0 = f.null_space()
         lost = np.einsum("ij,ij->j", V0, V0) > UNDETERMINED
@@ -111,12 +109,10 @@ def from_factor(here: Local, n: int, B: np.ndarray | None) -> Covariance:
         null[:, free] = V0 / scale
         block[lost, :] = block[:, lost] = np.nan
         errors[lost] = np.inf
+    block.flat[:: k + 1] = 1.0
     if k == n:
-        correlation, sd = block, errors
-    else:
-        correlation[np.ix_(free, free)] = block
-        sd[free] = errors
-    np.fill_diagonal(correlation, 1.0)
-    root = np.zeros((n, rank))
-    root[free] = L / scale[:, None]
+        return Covariance(errors, block, undetermined, null, L / scale[:, None], rank, here, B)
+    sd, correlation, root = np.full(n, np.nan), np.full((n, n), np.nan), np.zeros((n, rank))
+    sd[free], correlation[np.ix_(free, free)], root[free] = errors, block, L / scale[:, None]
+    correlation.flat[:: n + 1] = 1.0
     return Covariance(sd, correlation, undetermined, null, root, rank, here, B)

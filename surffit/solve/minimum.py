@@ -399,7 +399,7 @@ def condition(here: Local) -> float:
 
 
 def _good(solution: Solution) -> bool:
-    return bool(solution.kappa <= KAPPA and (solution.rate is None or solution.rate < 1.0) and condition(solution.here) < CONDITION)
+    return bool(solution.kappa <= KAPPA and solution.saddle is None and condition(solution.here) < CONDITION)
 
 
 def _better(one: Solution, two: Solution) -> Solution:

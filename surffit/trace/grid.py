@@ -127,15 +127,16 @@ class GridProgram:
 
     def _compile(self, entry: str) -> Callable[..., Any]:
         outputs: list[int] = []
+        seen: set[str] = set()
         if entry == "second":
             listed = self._second_terms()
             if not self.has_second:
                 msg = "a second derivative has no short sum of products on this grid; use the dense program"
                 raise TraceError(msg)
-            pattern = "[" + ", ".join(f"({j}, {k}, {self._terms(t, outputs)})" for j, k, t in listed) + "]"
+            pattern = "[" + ", ".join(f"({j}, {k}, {self._terms(t, outputs, seen)})" for j, k, t in listed) + "]"
         else:
             terms, empty = (self._full, self._empty[0]) if entry == "full" else (self._columns, self._empty[1])
-            texts = ["None" if e else self._terms(t, outputs) for t, e in zip(terms, empty, strict=True)]
+            texts = ["None" if e else self._terms(t, outputs, seen) for t, e in zip(terms, empty, strict=True)]
             pattern = f"({texts[0]}, [{', '.join(texts[1:])}])"
         names = (self.nonlinear, self.linear, self.known)
         sizes = self._size_lines()
@@ -152,12 +153,20 @@ class GridProgram:
         return lines
 
     @staticmethod
-    def _terms(terms: Terms | None, outputs: list[int]) -> str:
+    def _terms(terms: Terms | None, outputs: list[int], seen: set[str]) -> str:
         texts = []
-        for gy, gx in terms or ():
-            outputs += [gy, gx]
-            k = len(outputs) - 2
-            texts.append(f"(spread({{{k}}}, n0), spread({{{k + 1}}}, n1))")
+        for pair in terms or ():
+            sides = []
+            for axis, node in enumerate(pair):
+                # a factor that several terms share is spread once, so that they also share the array
+                name = f"s{axis}_{node}"
+                if name not in seen:
+                    seen.add(name)
+                    sides.append(f"({name} := spread({{{len(outputs)}}}, n{axis}))")
+                    outputs.append(node)
+                else:
+                    sides.append(name)
+            texts.append(f"({sides[0]}, {sides[1]})")
         return "[" + ", ".join(texts) + "]"
 
 

@@ -112,7 +112,7 @@ def test_a_complex_constraint_can_not_get_into_a_document(rng):
     _, result, _, _, _ = fitted("VoigtModel", rng)
     content = io.document(result)
     content["params"]["height"]["expr"] = "wofz(1j*gamma)"
-    with pytest.raises(UnsafeFileError, match="constraint of height.*complex; take real"):
+    with pytest.raises(UnsafeFileError, match=r"constraint of height.*complex; take real"):
         io.read_result(content)
     content["params"]["height"]["expr"] = "real(wofz(1j*gamma))"
     assert io.read_result(content).params["height"].value == pytest.approx(special.wofz(1j * result.params["gamma"].value).real)

@@ -56,7 +56,7 @@ START = {"a": 3.0, "k": 0.5, "c": 0.5}
 
 
 def fit(func, data, **kwargs):
-    return sf.SurfaceModel(func).fit(data, **kwargs)
+    return sf.SurfaceModel(func, name="model").fit(data, **kwargs)
 
 
 def bounded(**bounds):
@@ -76,37 +76,59 @@ def refractive_index():
 # situation: the fit, whether it counts as a success, and words that a text about it can't do without
 SITUATIONS = {
     "refractive_index": (refractive_index, True, ["16 parameters are linear"]),
-    "redundant_sum": (lambda: fit(lambda x, a, b, slope: a + b + slope * x, LINE, x=X), True, ["a and b", "Only a + b is determined", "vary=False"]),
-    "redundant_product": (lambda: fit(lambda x, a, b: a * b * np.exp(-0.7 * x), DECAY - 1, a=1.0, b=2.0, x=X), True, ["a and b", "vary=False"]),
+    "redundant_sum": (
+        lambda: fit(lambda x, a, b, slope: a + b + slope * x, LINE, x=X),
+        True,
+        ["a and b", "Only a + b is determined", "vary=False"],
+    ),
+    "redundant_product": (
+        lambda: fit(lambda x, a, b: a * b * np.exp(-0.7 * x), DECAY - 1, a=1.0, b=2.0, x=X),
+        True,
+        ["a and b", "vary=False"],
+    ),
     "no_effect_at_start": (
-        lambda: fit(lump, LUMP, height=1.0, center=1e3, width=1.0, base=0.0, x=X), False, ["center", "width", "no effect", "nearer to the data"],
+        lambda: fit(lump, LUMP, height=1.0, center=1e3, width=1.0, base=0.0, x=X),
+        False,
+        ["center", "width", "no effect", "nearer to the data"],
     ),
     "structurally_unused": (
-        lambda: fit(lambda t, a, k, c, ghost: decay(t, a, k, c) + 0 * ghost, DECAY, ghost=1.0, t=X, **START), True, ["ghost has no effect", "vary=False"],
+        lambda: fit(lambda t, a, k, c, ghost: decay(t, a, k, c) + 0 * ghost, DECAY, ghost=1.0, t=X, **START),
+        True,
+        ["ghost has no effect", "vary=False"],
     ),
     "jumps_only": (
-        lambda: fit(lambda x, a, b, edge: a + b * (x > edge), np.where(X > 4, 2.0, 1.0) + 0.05 * RIPPLE, edge=5.0, x=X), False, ["edge", "jumps", "smooth"],
+        lambda: fit(lambda x, a, b, edge: a + b * (x > edge), np.where(X > 4, 2.0, 1.0) + 0.05 * RIPPLE, edge=5.0, x=X),
+        False,
+        ["edge", "jumps", "smooth"],
     ),
     "on_a_bound_linear": (lambda: bounded(a={"max": 4.0}), True, ["a is on its max = 4", "widen the bound"]),
     "on_a_bound_searched": (lambda: bounded(k={"min": 0.9, "value": 1.2}), True, ["k is on its min = 0.9", "widen the bound"]),
     "start_at_a_maximum": (lambda: fit(lambda x, b: np.cos(b) * x, SLOPE, b=0.0, x=X), True, ["saddle", "along b"]),
     "end_at_a_maximum": (
-        lambda: fit(lambda x, b: np.cos(b) * x, SLOPE, b=0.0, x=X, method="bfgs"), False, ["not a minimum", "Start away from the symmetric point"],
+        lambda: fit(lambda x, b: np.cos(b) * x, SLOPE, b=0.0, x=X, method="bfgs"),
+        False,
+        ["not a minimum", "Start away from the symmetric point"],
     ),
     "end_at_a_saddle": (
-        lambda: fit(twins, twins(X, 3.0, 4.0, 6.5) + 0.05 * RIPPLE, height=1.0, left=5.2, right=5.2, x=X, method="bfgs"), False,
+        lambda: fit(twins, twins(X, 3.0, 4.0, 6.5) + 0.05 * RIPPLE, height=1.0, left=5.2, right=5.2, x=X, method="bfgs"),
+        False,
         ["left - right", "saddle", "Start away from the symmetric point"],
     ),
     "weak_direction": (lambda: fit(lambda x, a, b, c: a + b * x + c * x * (1 + 1e-8 * x), LINE, x=X), True, ["Weak", "b - c"]),
     "restarted": (lambda: fit(mgh09, MGH09_Y, x=MGH09_X, iter_cb=lambda *args, **kws: None, **MGH09_START), True, ["started again once"]),
-    "ran_away": (lambda: fit(mgh09, MGH09_Y, x=MGH09_X, fit_kws={"restart": False}, **MGH09_START), False, ["b2 grows without end", "bounds"]),
+    "ran_away": (
+        lambda: fit(mgh09, MGH09_Y, x=MGH09_X, fit_kws={"restart": False}, **MGH09_START),
+        False,
+        ["b2 grows without end", "bounds"],
+    ),
     "numeric_complex_step": (lambda: fit(untraceable, DECAY, t=X, **START), True, ["complex step"]),
     "numeric_differences": (lambda: fit(untraceable, DECAY, t=X, fit_kws={"jac": "differences"}, **START), True, ["finite differences"]),
     "errors_scaled": (lambda: fit(decay, DECAY, t=X, sigma=0.05, **START), True, ["scaled by the reduced chi-square"]),
     "errors_known": (lambda: fit(decay, DECAY, t=X, sigma=0.05, scale_covar=False, **START), True, ["given data errors"]),
     "no_errors": (lambda: fit(decay, DECAY[:3], t=X[:3], **START), True, ["3 points for 3 parameters", "scale_covar=False"]),
-    "limit_of_evaluations": (lambda: fit(decay, DECAY, a=1.0, k=5.0, c=0.0, t=X, max_nfev=5), False, ["max_nfev"]),
-}  # fmt: skip
+    "limit_of_evaluations": (lambda: fit(decay, DECAY, a=4.0, k=0.6, c=0.5, t=X, max_nfev=1), False, ["max_nfev"]),
+}
+CHAOTIC = {"ran_away"}  # where it ends, and so what is said of the end, is rounding: the words are checked, not the text
 FAILED = [name for name, (_, success, _) in SITUATIONS.items() if not success]
 
 
@@ -132,8 +154,8 @@ def masked(text):
     """The text without what rounding, BLAS or lmfit's version could change."""
     text = re.sub(r"(Condition number of the problem:) \S+ (as it stands,) [^\s,]+", r"\1 # \2 #", text)
     text = re.sub(r"\d+ derivative values", "# derivative values", text)
-    text = re.sub(r"p = [-+.e\d]+", "p = #", text)
-    return re.sub(r"(?<![\w.])\d+\.?\d*(?:e[-+]?\d+)?(?![\w.]*\w)", short, text)
+    text = re.sub(r"F = [-+.e\d]+, p = [-+.e\d]+", "F = #, p = #", text)
+    return re.sub(r"(?<![\w.])\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w]|\.\w)", short, text)
 
 
 def short(match):
@@ -156,7 +178,8 @@ def test_explain(name, situation, golden):
     for word in words:
         assert word in text
     assert text.startswith("THE FIT FAILED. ") != success
-    golden(masked(text) + "\n", f"{name}.txt")
+    if name not in CHAOTIC:
+        golden(masked(text) + "\n", f"{name}.txt")
 
 
 @pytest.mark.parametrize("name", FAILED)
@@ -177,8 +200,8 @@ def test_every_sentence_is_one(name, situation):
     for line in flat(text).splitlines():
         assert line[0].isupper() or line.split()[0] in situation(name).params or line.split(",")[0] in situation(name).params
         assert line.endswith(".")
-    for mark in ("  ", " ,", "..", "None", "nan)", "{", "}", "[", "'", " ;", "inf of", "()."):
-        assert mark not in flat(text).replace("conf_interval()", "").replace(" + ...", "")
+    for mark in ("  ", " ,", "..", "None", "nan)", "{", "}", "[", " ;", "inf of", "()."):
+        assert mark not in flat(text).replace("conf_interval()", "it").replace(" + ...", "")
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
@@ -221,3 +244,29 @@ def test_html_is_well_formed_and_complete(name, situation):
     for par in result.params:
         assert par in reader.text
     assert any("Fit Statistics" in text for text in reader.text)
+
+
+@pytest.mark.xfail(reason="lmfit's html shows the model's name unescaped")
+def test_html_escapes_the_name_of_the_model():
+    """A name may come from a file."""
+    result = sf.SurfaceModel(decay, name="<script>alert(1)</script>").fit(DECAY, t=X, **START)
+    assert "<script>" not in result._repr_html_()
+
+
+CANCELS = pytest.mark.xfail(reason="the walk leaves along the amplitudes, which then cancel each other")
+
+
+@pytest.mark.parametrize(("gap", "width"), [pytest.param(3.0, 1.0, marks=CANCELS), (3.0, 1.7), (1.5, 1.0), (1.5, 1.7)])
+def test_two_peaks_started_in_one_place_are_found(gap, width):
+    """As lmfit's leastsq finds them from there."""
+
+    def peak(x, height, center, width):
+        return height * np.exp(-0.5 * ((x - center) / width) ** 2)
+
+    truth = peak(X, 3.0, 4.5 - gap / 2, 0.8) + peak(X, 3.0, 4.5 + gap / 2, 0.8)
+    model = sf.SurfaceModel(peak, prefix="p_") + sf.SurfaceModel(peak, prefix="q_")
+    result = model.fit(truth + 0.02 * RIPPLE, p_center=4.5, p_width=width, q_center=4.5, q_width=width, x=X)
+    assert result.success
+    assert result.chisqr < 2 * np.sum((0.02 * RIPPLE) ** 2)
+    centers = sorted(result.params[name].value for name in ("p_center", "q_center"))
+    assert centers == pytest.approx([4.5 - gap / 2, 4.5 + gap / 2], abs=0.1)

@@ -97,14 +97,11 @@ def test_a_complex_value_is_refused_with_a_remedy(text):
         names(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["1e999j", "real(1e308j*10)", "real(1/0j)", "max(1j, a)", "1j < a", "real(where(1j, a, 1))", "arctan2(1j, a)", "erf(1j)", "real",
-             "a.real", "imag + 1", "real(a, 1)", "wofz()", "betalnfnc(a)", "real(1j)(1)", "1jj", "gamma(a)", "(1j).conjugate()"],
-)  # fmt: skip
+@pytest.mark.parametrize("text", [
+    "1e999j", "real(1e308j*10)", "real(1/0j)", "max(1j, a)", "1j < a", "arctan2(1j, a)", "erf(1j)", "real", "a.real", "imag + 1",
+    "real(a, 1)", "wofz()", "betalnfnc(a)", "real(1j)(1)", "1jj", "gamma(a)", "(1j).conjugate()",
+])  # fmt: skip
 def test_complex_numbers_open_no_door(text):
-    if text == "real(where(1j, a, 1))":  # any number is a truth value, as in numpy
-        assert evaluate(graph_of(text, []), {"a": 3.0}, {}) == 3.0
-        return
     with pytest.raises(ExpressionError):
         graph_of(text, [])
 

@@ -228,7 +228,7 @@ BAD = {
     "length of the shape": lambda x, a: a * x * len(x.shape),
     "comparing the shape": lambda x, a: a * x if np.shape(x) == (3,) else x,
     "unpacking the shape": lambda x, a: a * np.ones((*x.shape,)),
-    "a longer shape": lambda x, a: a * np.ones(x.shape + (2,)),
+    "a longer shape": lambda x, a: a * np.ones(x.shape + (2,)),  # noqa: RUF005 - adding is the point
     "truth of the shape": lambda x, a: a * x if x.shape else x,
     "product of the shape": lambda x, a: a * x * np.prod(x.shape),
     "reshape to the shape": lambda x, a: a * np.reshape(np.arange(41.0), x.shape),
