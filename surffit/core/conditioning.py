@@ -89,10 +89,11 @@ class Conditioning:
 
 def direction(vector: np.ndarray, names: tuple[str, ...]) -> Direction:
     """A direction as name: coefficient, largest 1 and positive, small entries dropped."""
-    largest = int(np.argmax(np.abs(vector)))
-    if vector[largest] == 0:
+    size = np.abs(vector)
+    if not size.max() > 0:
         return {}
-    scaled = vector / vector[largest]
+    # of equal ones the first: rounding shall not decide
+    scaled = vector / vector[int(np.argmax(size >= (1.0 - 1e-6) * size.max()))]
     return {name: float(v) for name, v in zip(names, scaled, strict=True) if abs(v) > 1e-6}
 
 
@@ -141,7 +142,7 @@ def assess(outcome: Outcome, covariance: Covariance) -> Conditioning:
         norms = np.sqrt(np.einsum("ij,ij->i", here.J, here.J))
         unit = np.where(norms > 0, norms, 1.0)
         scaled = echelon(covariance.null * unit)
-        scaled[np.abs(scaled) < 1e-6] = 0.0
+        scaled[np.abs(scaled) < 1e-4 * np.abs(scaled).max(axis=1, keepdims=True)] = 0.0
         raw = scaled / unit
         null = [direction(row, names) for row in raw]
         determined = determined_combinations(raw, names)

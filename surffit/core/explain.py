@@ -26,9 +26,10 @@ def listed(names: list[str] | tuple[str, ...]) -> str:
 def combination(terms: Direction) -> str:
     """A direction as a sum: a - 0.5*b."""
     out = ""
-    for name, value in terms.items():
+    for name, value in sorted(terms.items(), key=lambda term: term[1] < 0):  # a sum begins with a positive term
         size = abs(value)
-        factor = "" if abs(size - 1.0) < 1e-6 else f"{size:.4g}*"
+        text = f"{size:.4g}"
+        factor = "" if text == "1" else f"{text}*"
         sign = "-" if value < 0 else "+"
         out += f" {sign} {factor}{name}" if out else f"{'-' if value < 0 else ''}{factor}{name}"
     return out
@@ -41,17 +42,29 @@ def reason(result: SurfaceResult) -> str:
         return result.status.sentence
     solution, bound = outcome.solution, outcome.bound
     status, m = result.status, len(bound.nonlinear)
+    dead = {n for n, none in zip(bound.names, solution.no_effect, strict=True) if none}
     named = {
         Status.AT_BOUND: _at_bound([n for n, on in zip(bound.names, solution.held, strict=True) if on]),
         Status.NO_EFFECT_AT_START: _no_effect(result, [n for n, none in zip(bound.names[:m], solution.no_effect[:m], strict=True) if none]),
-        Status.RANK_DEFICIENT: _deficient([n for n, lost in zip(bound.names, result._covariance.undetermined, strict=True) if lost]),
+        Status.RANK_DEFICIENT: _deficient(
+            [n for n, lost in zip(bound.names, result._covariance.undetermined, strict=True) if lost and n not in dead]
+        ),
         Status.RUNAWAY: _runaway(
             [n for n, a, b in zip(bound.nonlinear, solution.start, solution.p, strict=False) if abs(b) > 1e3 * abs(a) > 0]
         ),
     }
     # a fit that failed did not converge to anything worth the word
     flags = [flag for flag in Status if flag in status and (status.success or flag not in CONVERGED)]
-    return " ".join(named.get(flag) or SENTENCES[flag] for flag in flags)
+    if status & (Status.NOT_A_MINIMUM | Status.NO_EFFECT_AT_START) and (status & Status.NOT_A_MINIMUM or not named[Status.RANK_DEFICIENT]):
+        # at a symmetric point columns coincide that don't elsewhere; columns of nothing have their own sentence
+        flags = [flag for flag in flags if flag is not Status.RANK_DEFICIENT]
+    sentences = [named.get(flag) or SENTENCES[flag] for flag in flags]
+    if bound.unused:
+        one = len(bound.unused) == 1
+        sentences.append(
+            f"{listed(bound.unused)} {'has' if one else 'have'} no effect on the model; {'its' if one else 'their'} stderr is inf."
+        )
+    return " ".join(sentences)
 
 
 def _at_bound(names: list[str]) -> str:
@@ -113,7 +126,7 @@ def explain(result: SurfaceResult) -> str:
     lines += _errors(result, c)
     lines += _effort(result, c)
     lines += result._notes
-    return "\n".join(textwrap.fill(line, 100, subsequent_indent="  ") for line in lines if line)
+    return "\n".join(textwrap.fill(line, 100, subsequent_indent="  ", break_on_hyphens=False) for line in lines if line)
 
 
 def _solution(result: SurfaceResult, c: Conditioning) -> list[str]:
@@ -137,7 +150,11 @@ def _solution(result: SurfaceResult, c: Conditioning) -> list[str]:
     else:
         what = "No parameter has any effect"
     lines = [f"{what}; {how}."]
-    if c.n_free:
+    if c.n_free and c.rank < c.n_free:
+        lost = c.n_free - c.rank
+        which = "one direction of the parameters changes" if lost == 1 else f"{lost} directions of the parameters change"
+        lines.append(f"Rank {c.rank} of {c.n_free}: {which} nothing here, so the condition number is infinite.")
+    elif c.n_free:
         lines.append(
             f"Rank {c.rank} of {c.n_free}. Condition number of the problem: {_number(c.condition_raw)} as it stands, "
             f"{_number(c.condition_scaled)} with columns of unit norm, which is what the solver sees."
@@ -169,12 +186,15 @@ def _undetermined(result: SurfaceResult, c: Conditioning) -> list[str]:
     if dead:
         one = len(dead) == 1
         at = "where the fit ended" if not result.status & Status.NO_EFFECT_AT_START else "at the start"
+        verb, them = ("has", "it") if one else ("have", "them")
+        others = "; the others were fitted" if c.n_free > len(dead) else ""
         lines.append(
-            f"{listed(dead)} {'has' if one else 'have'} no effect on any data point {at} (zero column): stderr is inf; the others were "
-            f"fitted. Start {'it' if one else 'them'} nearer to the data, or fix {'it' if one else 'them'}."
+            f"{listed(dead)} {verb} no effect on any data point {at} (zero column): stderr is inf{others}. Start {them} nearer to "
+            f"the data, or fix {them}."
         )
     shown = [d for d in c.null_directions if not set(d) <= set(c.no_effect)]
-    if shown:
+    # at a symmetric point columns coincide that don't elsewhere: the saddle is what there is to say
+    if shown and not result.status & Status.NOT_A_MINIMUM:
         names = sorted({name for d in shown for name in d if name not in c.no_effect}, key=result.var_names.index)
         moves = "; ".join(combination(d) for d in shown)
         one = len(names) == 1
@@ -183,16 +203,16 @@ def _undetermined(result: SurfaceResult, c: Conditioning) -> list[str]:
             if one
             else f"The data can't tell {listed(names)} apart: moving along {moves} changes nothing, so their stderr is inf."
         )
+        cure = f"Fix {names[0] if one else 'one of them'} with vary=False, tie it by expr, or drop the term."
         known = [d for d in c.determined if set(d) <= set(names)]
         if known:
-            verb = "is" if len(known) == 1 else "are"
+            # where a column depends on the others' values, another point has another combination
+            near = "" if set(names) <= set(c.linear) else "Near these values only "
+            sums = listed([combination(d) for d in known])
             first = listed(sorted(names, key=result.var_names.index)[: len(shown)])
-            lines.append(
-                f"Only {listed([combination(d) for d in known])} {verb} determined. Fix {first} "
-                f"with vary=False, tie it by expr, or drop the term."
-            )
-        else:
-            lines.append("Fix one of them with vary=False, tie it by expr, or drop the term.")
+            verb = "is" if len(known) == 1 else "are"
+            cure = f"{near or 'Only '}{sums} {verb} determined. Fix {first} with vary=False, tie it by expr, or drop the term."
+        lines.append(cure)
     return lines
 
 
@@ -200,10 +220,9 @@ def _weak(result: SurfaceResult, c: Conditioning) -> list[str]:
     lines = []
     for terms, sigma in c.weak_directions[:3]:
         shown = dict(list(terms.items())[:6])
-        lines.append(
-            f"Weak: the combination {combination(shown)}{' + ...' if len(terms) > 6 else ''} is known only to "
-            f"+/- {sigma * result._sd_scale:.3g}, in units of {next(iter(terms)) if len(terms) == 1 else 'its largest term'}."
-        )
+        what = next(iter(terms)) if len(terms) == 1 else f"the combination {combination(shown)}{' + ...' if len(terms) > 6 else ''}"
+        error = sigma * result._sd_scale
+        lines.append(f"Weak: {what} is known only to +/- {error:.3g}; fix one of its parameters, or take data that tell them apart.")
     return lines
 
 
@@ -235,7 +254,7 @@ def _saddles(c: Conditioning) -> list[str]:
 
 def _significance(result: SurfaceResult, c: Conditioning) -> list[str]:
     """Terms that the data don't ask for, and those that never moved."""
-    if result.covar is None:
+    if result.covar is None or not result.success:
         return []
     weak = []
     for name in result.var_names:
@@ -248,14 +267,15 @@ def _significance(result: SurfaceResult, c: Conditioning) -> list[str]:
     if len(weak) > 1 and result.nfree > 0:
         from scipy.stats import f as fisher
 
-        where = [result.var_names.index(name) for name in weak]
-        block = result.covar[np.ix_(where, where)]
-        values = np.array([result.params[name].value for name in weak])
-        scale = np.sqrt(block.diagonal())
-        try:
-            stat = float(values / scale @ np.linalg.solve(block / np.outer(scale, scale), values / scale)) / len(weak)
-        except np.linalg.LinAlgError:
+        # |R^-T v|^2 with A' = QR and covariance AA': no covariance block is inverted
+        rows = result._covariance.root[[result._names.index(name) for name in weak]] * result._sd_scale
+        scale = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        values = np.array([result.params[name].value for name in weak]) / scale
+        R = np.asarray(np.linalg.qr((rows / scale[:, None]).T, mode="r"))
+        if not np.abs(R.diagonal()).min() > 1e-12:
             return [text]
+        z = np.linalg.solve(R.T, values)
+        stat = float(z @ z) / len(weak)
         stat /= 1.0 if result.scale_covar else max(result.redchi, 1e-300)
         p = float(fisher.sf(stat, len(weak), result.nfree))
         test = f"(F = {stat:.3g}, p = {p:.2g})"
@@ -270,11 +290,10 @@ def _errors(result: SurfaceResult, c: Conditioning) -> list[str]:
     if result.covar is None:
         return [f"No errors: {result._no_errors}"]
     scaled = "scaled by the reduced chi-square" if result.scale_covar else "taken from the given data errors as they are"
-    lines = [f"Errors come from the exact Jacobian at the minimum by QR, {scaled}."]
-    if c.derivatives != "graph":
-        lines = [f"Errors come from the Jacobian at the minimum by QR, {scaled}."]
+    exact = "exact " if c.derivatives == "graph" else ""
+    lines = [f"Errors come from the {exact}Jacobian {'at the minimum' if result.success else 'where the fit ended'} by QR, {scaled}."]
     observed = result._covariance.observed()
-    if observed is not None:
+    if observed is not None and result.success:
         with np.errstate(all="ignore"):
             ratio = observed / result._covariance.sd
         worst = int(np.nanargmax(np.abs(np.log(ratio)))) if np.isfinite(ratio).any() else 0
@@ -289,7 +308,7 @@ def _errors(result: SurfaceResult, c: Conditioning) -> list[str]:
 def _effort(result: SurfaceResult, c: Conditioning) -> list[str]:
     lines = []
     if c.restarts:
-        times = "once" if c.restarts == 1 else f"{c.restarts} times"
+        times = {1: "once", 2: "twice"}.get(c.restarts, f"{c.restarts} times")
         lines.append(f"The first walk ended badly; the fit was started again {times} in the full space, and the lower chi-square kept.")
     if c.patched:
         lines.append(f"{c.patched} derivative values were not finite where the model is, and were recomputed numerically.")
@@ -298,7 +317,7 @@ def _effort(result: SurfaceResult, c: Conditioning) -> list[str]:
         ignored = [
             name
             for name, start in zip(outcome.bound.linear, outcome.bound.start[len(outcome.bound.nonlinear) :], strict=True)
-            if np.isfinite(start) and start != 0.0
+            if np.isfinite(start) and start != 0.0 and name not in c.undetermined
         ]
         if ignored and result.method == "separable":
             one = len(ignored) == 1

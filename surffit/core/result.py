@@ -223,6 +223,21 @@ class SurfaceResult(ModelResult):
             head += f"## No errors: {self._no_errors}\n"
         return head + text
 
+    def _repr_html_(self, show_correl: bool = True, min_correl: float = 0.1) -> str:
+        """lmfit's table; a failed fit says so first, and the model's name (which may come from a file) is text, not markup."""
+        from html import escape
+
+        report = MinimizerResult._repr_html_(self, show_correl=show_correl, min_correl=min_correl)
+        failed = "" if self.success else f"<p><b>FIT FAILED:</b> {escape(self.reason)}</p>"
+        return f"<h2>Fit Result</h2>{failed}<p>Model: {escape(self.model._reprstring(long=True))}</p>{report}"
+
+    def __repr__(self) -> str:
+        """One line: the model, how it ended, chi-square."""
+        if "_names" not in self.__dict__:
+            return super().__repr__()
+        how = "ok" if self.success else "FAILED"
+        return f"<SurfaceResult {self.model._reprstring(long=False)}: {how}, chisqr={self.chisqr:.6g}, {'|'.join(self.status.names)}>"
+
     def eval_uncertainty(self, params: Any = None, sigma: float = 1, dscale: float = 0.01, **kwargs: Any) -> np.ndarray:
         """
         Uncertainty of the model at given coordinates, from exact derivatives.

@@ -26,6 +26,7 @@ WALK_NFEV = 150  # evaluations per non-linear parameter before the walk is given
 SHORT = 5_000  # values of all derivatives up to which the algebra around an evaluation costs more than the evaluation
 QUICK = 1e-8  # where MINPACK stops: the polish takes over
 EXACT = 1e-13  # error of derivatives below which normal equations lead as well as QR
+CANCEL = 1e5  # times the data's norm: linear terms of this size only cancel each other
 LOWER = 1e-9  # relative fall of chi-square that is more than rounding
 
 
@@ -116,13 +117,25 @@ def minimise(
     solution = judge(problem, found, status, start, first.chi2, options, name, iterations, moments if name == "gram" else None)
     if status & (Status.ABORTED | Status.MAX_NFEV) and solution is not None:
         return solution
-    if options.restart and (solution is None or not _good(solution)) and not _deficient_at(problem, start):
+    bad = options.restart and (solution is None or not _good(solution))
+    if bad and _deficient_at(problem, start):
+        # columns that coincide at the start (two peaks in one place): walk again from beside it
+        origin = judge(problem, start, status, start, first.chi2, replace(options, polish=False), name, iterations)
+        for _, away, direction in [] if origin is None else _ways_down(problem, origin)[:ESCAPES]:
+            _, walked = _walk(problem, away, options, None, callback)
+            if walked is None:
+                continue
+            beside = judge(problem, walked[0], walked[1], start, first.chi2, options, walked[2], iterations + walked[3])
+            if beside is not None and _good(beside):
+                beside.escapes = [direction]
+                solution = beside if solution is None else _better(solution, beside)
+    elif bad:
         again = start.copy()
         if c is not None:
             again[problem.m :] = np.where(np.isfinite(c), c, first.c)
         # from the same start, and if that doesn't end well either, on from where the walk gave up
-        for begin in (again, found):
-            other, how = trust_region(problem, begin, options.max_nfev, callback)
+        for from_ in (again, found):
+            other, how = trust_region(problem, from_, options.max_nfev, callback)
             if other is not None:
                 second = judge(problem, other, how, start, first.chi2, options, "trust-region", iterations)
                 if how & Status.ABORTED and second is not None:
@@ -140,15 +153,16 @@ def minimise(
         solution.status |= Status.RUNAWAY
         return solution
     for _ in range(ESCAPES):
-        away, direction = _downhill(problem, solution)
-        if away is None:
+        ways = _ways_down(problem, solution)
+        if not ways:
             break
-        _, walked = _walk(problem, away[: problem.m], options, None, callback)
+        _, away, direction = ways[0]
+        _, walked = _walk(problem, away, options, None, callback)
         if walked is None:
             break
         found, status, name, iterations = walked
         next_ = judge(problem, found, status, start, first.chi2, options, name, solution.iterations + iterations)
-        if next_ is None or next_.here.chi2 >= solution.here.chi2:
+        if next_ is None or next_.here.chi2 >= solution.here.chi2 * (1.0 - LOWER):
             break
         next_.escapes = [*solution.escapes, direction]
         next_.restarts = solution.restarts
@@ -356,36 +370,65 @@ def _saddle_direction(problem: Problem, here: Local, K: np.ndarray, B: np.ndarra
     return direction
 
 
-def _downhill(problem: Problem, solution: Solution) -> tuple[np.ndarray | None, np.ndarray]:
+def _ways_down(problem: Problem, solution: Solution) -> list[tuple[float, np.ndarray, np.ndarray]]:
     """
-    The lowest of a few points along directions in which the end point may not be a minimum, and the direction.
+    Where to walk on from a point that may not be a minimum: (chi-square, alpha (m,), direction (n,)), the lowest first.
 
-    These are the saddle's, and the null directions: a direction may be flat to second order and fall further out (two peaks
-    that start at one place).
+    The directions are those in which chi-square curves down, and the null directions: one may be flat to second order and
+    fall further out (two peaks that start at one place). Only their non-linear part is followed; the linear parameters are
+    solved at every point. A point off a null direction counts even if it is somewhat higher: chi-square may fall once the
+    other non-linear parameters have followed (two widths and a distance).
     """
-    here = solution.here
-    directions = [] if solution.saddle is None else [solution.saddle]
-    if not directions and here.f.rank < here.free.size and problem.m:
-        for row in here.f.null_space():
-            direction = np.zeros(problem.n)
-            direction[here.free] = row / here.scale
-            directions.append(direction)
-    best, found, chosen = here.chi2 * (1.0 - LOWER), None, np.zeros(problem.n)
-    sideways = None
-    for direction in directions:
-        for size in np.sqrt(here.chi2) * np.array([1e-3, 1e-2, 0.1, 0.3, 1.0]):
+    here, m = solution.here, problem.m
+    none = np.zeros(problem.n)
+    rows = [] if solution.saddle is None else [solution.saddle[:m] * _size(here, m)]
+    if here.f.rank < here.free.size:
+        null = np.zeros((here.free.size - here.f.rank, problem.n))
+        null[:, here.free] = here.f.null_space()
+        _, s, Vt = np.linalg.svd(null[:, :m], full_matrices=False)
+        rows += list(Vt[s > 1e-6])
+    engine = DenseEngine(problem)
+    ways = []
+    for row in rows:
+        direction = none.copy()
+        direction[:m] = row / _size(here, m)
+        length = float(np.sqrt(row @ row)) or 1.0
+        lowest, sideways = None, None
+        for size in np.sqrt(here.chi2) / length * np.array([1e-3, 1e-2, 0.1, 0.3, 1.0]):
             for sign in (1.0, -1.0):
-                trial = np.clip(here.p + sign * size * direction, problem.lower, problem.upper)
-                r = problem.residual(trial)
-                chi2 = float(r @ r)
-                if chi2 < best:
-                    best, found, chosen = chi2, trial, direction
-                elif here.chi2 * (1.0 + LOWER) < chi2 < 3.0 * here.chi2 and solution.saddle is None:
-                    sideways = trial, direction  # the furthest that is still reasonable
-    if found is None and sideways is not None:
-        # not flat after all; it may fall once the others have followed (two widths and a distance)
-        return sideways
-    return found, chosen
+                alpha = np.clip(here.p[:m] + sign * size * direction[:m], problem.lower[:m], problem.upper[:m])
+                point = engine.inner(alpha)
+                if point is None:
+                    continue
+                if point.chi2 < here.chi2 * (1.0 - LOWER):
+                    if lowest is None or point.chi2 < lowest[0]:
+                        lowest = point.chi2, alpha, direction
+                elif here.chi2 * (1.0 + LOWER) < point.chi2 < 3.0 * here.chi2 and solution.saddle is None:
+                    sideways = point.chi2, alpha, direction  # the furthest that is still reasonable
+        way = lowest or sideways
+        if way is not None:
+            ways.append(way)
+    return sorted(ways, key=lambda way: way[0])
+
+
+def _size(here: Local, m: int) -> np.ndarray:
+    """Scales of the non-linear columns; 1 for those held."""
+    out = np.ones(m)
+    inside = here.free < m
+    out[here.free[inside]] = here.scale[inside]
+    return out
+
+
+def _falls(problem: Problem, solution: Solution, direction: np.ndarray) -> bool:
+    """Whether chi-square really is lower somewhere along a direction: the last word on a saddle, whatever rounding made of K."""
+    here = solution.here
+    length = float(np.sqrt(np.sum((direction[here.free] * here.scale) ** 2))) or 1.0
+    for size in np.sqrt(here.chi2) / length * np.array([1e-3, 1e-2, 0.1, 0.3, 1.0]):
+        for sign in (1.0, -1.0):
+            r = problem.residual(np.clip(here.p + sign * size * direction, problem.lower, problem.upper))
+            if float(r @ r) < here.chi2 * (1.0 - LOWER):
+                return True
+    return False
 
 
 def condition(here: Local) -> float:
@@ -421,27 +464,40 @@ def _far_off(problem: Problem, solution: Solution) -> bool:
     return bool(((start > 0) & (end > 1e3 * start)).any())
 
 
+def _cancels(problem: Problem, solution: Solution) -> bool:
+    """Whether linear terms far larger than the data cancel each other."""
+    m, here = problem.m, solution.here
+    if not m or not problem.k or condition(here) < CONDITION:
+        return False
+    terms = np.abs(here.p[m:]) * np.sqrt(np.einsum("ij,ij->i", here.J[m:], here.J[m:]))
+    return bool(terms.max() > CANCEL * np.sqrt(problem.y @ problem.y))
+
+
 def final_flags(problem: Problem, solution: Solution) -> None:
     """Turn the evidence into flags."""
     status = solution.status
     here = solution.here
-    deficient = here.f.rank < here.free.size
+    stopped = bool(status & (Status.ABORTED | Status.MAX_NFEV))
     if solution.held.any():
         status |= Status.AT_BOUND
-    if deficient:
+    if here.f.rank < here.free.size:
         status |= Status.RANK_DEFICIENT
     if problem.m and bool((solution.no_effect[: problem.m] & ~solution.held[: problem.m]).any()):
         status |= Status.NO_EFFECT_AT_START
-    if not status & (Status.ABORTED | Status.MAX_NFEV):
-        if solution.saddle is not None:
-            status |= Status.NOT_A_MINIMUM
-        if not solution.kappa <= KAPPA:
-            runaway = _far_off(problem, solution) and not condition(here) < 1e6
-            status = (status & ~CONVERGED) | (Status.RUNAWAY if runaway else Status.STALLED)
+    if stopped:
+        solution.saddle = None  # where a walk was cut, a slope is no saddle
+    elif not solution.kappa <= KAPPA:
+        runaway = _far_off(problem, solution) and not condition(here) < 1e6
+        status = (status & ~CONVERGED) | (Status.RUNAWAY if runaway else Status.STALLED)
+    else:
+        status &= ~Status.STALLED
+        if not status & CONVERGED:
+            status |= Status.CONVERGED_GRADIENT
+        if (condition(here) >= CONDITION and _far_off(problem, solution)) or _cancels(problem, solution):
+            status |= Status.RUNAWAY
+    if solution.saddle is not None:
+        if status & Status.RUNAWAY or not _falls(problem, solution, solution.saddle):
+            solution.saddle = None
         else:
-            status &= ~Status.STALLED
-            if not status & CONVERGED:
-                status |= Status.CONVERGED_GRADIENT
-            if condition(here) >= CONDITION and _far_off(problem, solution):
-                status |= Status.RUNAWAY
+            status |= Status.NOT_A_MINIMUM
     solution.status = status
