@@ -16,6 +16,7 @@ from .gram import GramEngine, GramSurveyor, IllConditioned, LongMoments, WholeMo
 from .linear import bounded, factor, refine, solve
 from .polish import DenseSurveyor, Local, Polished, Surveyor, curvature, polish, remaining
 from .problem import Problem
+from .saddle import LOWER, falls, saddle_direction, ways_down
 from .separable import DenseEngine, Engine, Inner, walk
 from .status import CONVERGED, Status
 
@@ -27,7 +28,6 @@ SHORT = 5_000  # values of all derivatives up to which the algebra around an eva
 QUICK = 1e-8  # where MINPACK stops: the polish takes over
 EXACT = 1e-13  # error of derivatives below which normal equations lead as well as QR
 CANCEL = 1e5  # times the data's norm: linear terms of this size only cancel each other
-LOWER = 1e-9  # relative fall of chi-square that is more than rounding
 
 
 @dataclass(slots=True, eq=False)
@@ -121,7 +121,7 @@ def minimise(
     if bad and _deficient_at(problem, start):
         # columns that coincide at the start (two peaks in one place): walk again from beside it
         origin = judge(problem, start, status, start, first.chi2, replace(options, polish=False), name, iterations)
-        for _, away, direction in [] if origin is None else _ways_down(problem, origin)[:ESCAPES]:
+        for _, away, direction in [] if origin is None else ways_down(problem, origin.here, origin.saddle)[:ESCAPES]:
             _, walked = _walk(problem, away, options, None, callback)
             if walked is None:
                 continue
@@ -153,7 +153,7 @@ def minimise(
         solution.status |= Status.RUNAWAY
         return solution
     for _ in range(ESCAPES):
-        ways = _ways_down(problem, solution)
+        ways = ways_down(problem, solution.here, solution.saddle)
         if not ways:
             break
         _, away, direction = ways[0]
@@ -339,7 +339,7 @@ def _judge(
     if done.second is not None and problem.m and here.chi2 > problem.noise**2:  # a residual of rounding has a curvature of rounding
         K, B = done.second
         if not done.definite or here.f.rank < here.free.size:
-            saddle = _saddle_direction(problem, here, K, B)
+            saddle = saddle_direction(problem, here, K, B)
     elif done.second is not None:
         K = np.zeros_like(done.second[0])
     no_effect = np.zeros(problem.n, dtype=bool)
@@ -349,86 +349,6 @@ def _judge(
         here, status, held, no_effect, done.kappa, K, B, _sigma(problem, here.chi2, options), start, start_chi2,
         saddle=saddle, engine=name, iterations=iterations,
     )  # fmt: skip
-
-
-def _saddle_direction(problem: Problem, here: Local, K: np.ndarray, B: np.ndarray) -> np.ndarray | None:
-    """Direction (n,) in which chi-square curves down, or None at a minimum."""
-    scaled = None
-    values, vectors = np.linalg.eigh(K) if K.size else (np.zeros(1), K)
-    if values[-1] >= 1.0 + 1e-6:
-        scaled = here.left @ vectors[:, -1]
-    elif here.f.rank < here.free.size:
-        # without effect to first order; the second order may still matter
-        V0 = here.f.null_space()
-        values, null_vectors = np.linalg.eigh(V0 @ B @ V0.T)
-        if values[-1] > 1e-6 * max(1.0, float(np.abs(B).max())):
-            scaled = V0.T @ null_vectors[:, -1]
-    if scaled is None:
-        return None
-    direction = np.zeros(problem.n)
-    direction[here.free] = scaled / here.scale
-    return direction
-
-
-def _ways_down(problem: Problem, solution: Solution) -> list[tuple[float, np.ndarray, np.ndarray]]:
-    """
-    Where to walk on from a point that may not be a minimum: (chi-square, alpha (m,), direction (n,)), the lowest first.
-
-    The directions are those in which chi-square curves down, and the null directions: one may be flat to second order and
-    fall further out (two peaks that start at one place). Only their non-linear part is followed; the linear parameters are
-    solved at every point. A point off a null direction counts even if it is somewhat higher: chi-square may fall once the
-    other non-linear parameters have followed (two widths and a distance).
-    """
-    here, m = solution.here, problem.m
-    none = np.zeros(problem.n)
-    rows = [] if solution.saddle is None else [solution.saddle[:m] * _size(here, m)]
-    if here.f.rank < here.free.size:
-        null = np.zeros((here.free.size - here.f.rank, problem.n))
-        null[:, here.free] = here.f.null_space()
-        _, s, Vt = np.linalg.svd(null[:, :m], full_matrices=False)
-        rows += list(Vt[s > 1e-6])
-    engine = DenseEngine(problem)
-    ways = []
-    for row in rows:
-        direction = none.copy()
-        direction[:m] = row / _size(here, m)
-        length = float(np.sqrt(row @ row)) or 1.0
-        lowest, sideways = None, None
-        for size in np.sqrt(here.chi2) / length * np.array([1e-3, 1e-2, 0.1, 0.3, 1.0]):
-            for sign in (1.0, -1.0):
-                alpha = np.clip(here.p[:m] + sign * size * direction[:m], problem.lower[:m], problem.upper[:m])
-                point = engine.inner(alpha)
-                if point is None:
-                    continue
-                if point.chi2 < here.chi2 * (1.0 - LOWER):
-                    if lowest is None or point.chi2 < lowest[0]:
-                        lowest = point.chi2, alpha, direction
-                elif here.chi2 * (1.0 + LOWER) < point.chi2 < 3.0 * here.chi2 and solution.saddle is None:
-                    sideways = point.chi2, alpha, direction  # the furthest that is still reasonable
-        way = lowest or sideways
-        if way is not None:
-            ways.append(way)
-    return sorted(ways, key=lambda way: way[0])
-
-
-def _size(here: Local, m: int) -> np.ndarray:
-    """Scales of the non-linear columns; 1 for those held."""
-    out = np.ones(m)
-    inside = here.free < m
-    out[here.free[inside]] = here.scale[inside]
-    return out
-
-
-def _falls(problem: Problem, solution: Solution, direction: np.ndarray) -> bool:
-    """Whether chi-square really is lower somewhere along a direction: the last word on a saddle, whatever rounding made of K."""
-    here = solution.here
-    length = float(np.sqrt(np.sum((direction[here.free] * here.scale) ** 2))) or 1.0
-    for size in np.sqrt(here.chi2) / length * np.array([1e-3, 1e-2, 0.1, 0.3, 1.0]):
-        for sign in (1.0, -1.0):
-            r = problem.residual(np.clip(here.p + sign * size * direction, problem.lower, problem.upper))
-            if float(r @ r) < here.chi2 * (1.0 - LOWER):
-                return True
-    return False
 
 
 def condition(here: Local) -> float:
@@ -496,7 +416,7 @@ def final_flags(problem: Problem, solution: Solution) -> None:
         if (condition(here) >= CONDITION and _far_off(problem, solution)) or _cancels(problem, solution):
             status |= Status.RUNAWAY
     if solution.saddle is not None:
-        if status & Status.RUNAWAY or not _falls(problem, solution, solution.saddle):
+        if status & Status.RUNAWAY or not falls(problem, solution.here, solution.saddle):
             solution.saddle = None
         else:
             status |= Status.NOT_A_MINIMUM
