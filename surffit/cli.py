@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -187,7 +188,12 @@ def _fit(args: argparse.Namespace) -> int:
     if args.by and (args.plot or args.save):
         msg = f"{'--plot' if args.plot else '--save'} takes one fit; with --by there are many (--format json writes them all)"
         raise _Usage(msg)
-    variables = dict(_pair(text, "--var", optional=True) for text in args.var)
+    pairs = [_pair(text, "--var", optional=True) for text in args.var]
+    variables = dict(pairs)
+    if len(variables) < len(pairs):
+        twice = next(name for name, _ in pairs if sum(name == other for other, _ in pairs) > 1)
+        msg = f"--var names {twice} twice; give each independent variable one column"
+        raise _Usage(msg)
     variables = {name: column or name for name, column in variables.items()}
     if args.plot:
         _check_picture(args.plot)
@@ -399,8 +405,7 @@ def _read_table(path: str) -> Any:
                 raise _Usage(msg) from err
     where = "stdin" if path == "-" else path
     text = text.lstrip("\ufeff\r\n \t")
-    if text.startswith("#"):  # "# x y z" is how many instruments write their header
-        text = text[1:].lstrip(" ")
+    text = _header_uncommented(text)
     header = text.partition("\n")[0].strip()
     if not header:
         msg = f"{where} is empty; the first line of a table names its columns"
@@ -412,10 +417,28 @@ def _read_table(path: str) -> Any:
         msg = f"{where} can't be read as a table: {str(err).strip()}"
         raise _Usage(msg) from err
     table.columns = [str(name).strip() for name in table.columns]
+    named = [name.strip() for name in re.split(separator, text.partition("\n")[0].strip())]
+    twice = next((name for name in named if named.count(name) > 1), None)
+    if twice is not None:
+        msg = f"{where} has {named.count(twice)} columns named {twice!r}; give them different names"
+        raise _Usage(msg)
     if all(_is_number(name) for name in table.columns):
         msg = f"the first line of {where} holds numbers ({header[:60]}); a table begins with the names of its columns"
         raise _Usage(msg)
     return table
+
+
+def _header_uncommented(text: str) -> str:
+    """Leading comment lines away; but "# x y z" right above the numbers is how many instruments write their header."""
+    lines = text.splitlines(keepends=True)
+    comments = lines[: next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))]
+    if not comments or len(comments) == len(lines):
+        return text[1:].lstrip(" ") if comments else text
+    rest = lines[len(comments) :]
+    fields = rest[0].replace(",", " ").replace(";", " ").split()
+    if fields and all(_is_number(field) for field in fields):
+        rest.insert(0, comments[-1][1:].lstrip(" "))
+    return "".join(rest)
 
 
 def _is_number(text: str) -> bool:

@@ -160,7 +160,7 @@ def _run(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bo
         # found by probing, and wrong where it matters
         notes = [*notes, f"{', '.join(bound.linear)} looked linear at the start but are not; all parameters were searched instead."]
         return _run(model, params, data, _bind(model, params, data, request, linear=()), request, notes)
-    if bound.stepped:
+    if bound.stepped or not bound.names:
         # wherever the others end, a better value of these may lie beyond a jump
         solution.status |= Status.NO_EFFECT_AT_START
     return Outcome(params, [], data, bound, solution, request, [*notes, *bound.notes], limit, solver_status, solver_message)

@@ -150,6 +150,9 @@ class SurfaceResult(ModelResult):
     # ---- computed when asked for -----------------------------------------------------------------------------------------
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_call" and "_names" in self.__dict__:
+            msg = "a loaded result holds no data, so it can't be fitted or profiled again; fit the data again for that"
+            raise DocumentError(msg)
         make = _LAZY.get(name)
         if make is None or "_names" not in self.__dict__:
             if name in LMFIT_DEFAULTS:

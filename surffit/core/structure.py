@@ -289,6 +289,8 @@ def same(one: Any, two: Any) -> bool:
         one, two = np.broadcast_arrays(one, two)
     except ValueError:
         return False
+    if one.dtype.kind not in "fc":
+        one, two = one.astype(float), two.astype(float)
     if np.array_equal(one, two, equal_nan=True):
         return True
     finite = np.isfinite(one) & np.isfinite(two)

@@ -105,7 +105,7 @@ def minimise(
     if problem.m == 0:
         return _linear(problem, c, options, callback)
     short = moments is None and problem.n * problem.N <= SHORT and problem.jac_error < EXACT
-    if short and options.restart and callback is None and not problem.bounded:
+    if short and options.restart and callback is None:
         quick = _quickly(problem, alpha, options)
         if quick is not None:
             return quick
@@ -117,7 +117,7 @@ def minimise(
     solution = judge(problem, found, status, start, first.chi2, options, name, iterations, moments if name == "gram" else None)
     if status & (Status.ABORTED | Status.MAX_NFEV) and solution is not None:
         return solution
-    bad = options.restart and (solution is None or not _good(solution))
+    bad = options.restart and (solution is None or not _good(problem, solution))
     if bad and _deficient_at(problem, start):
         # columns that coincide at the start (two peaks in one place): walk again from beside it
         origin = judge(problem, start, status, start, first.chi2, replace(options, polish=False), name, iterations)
@@ -126,9 +126,9 @@ def minimise(
             if walked is None:
                 continue
             beside = judge(problem, walked[0], walked[1], start, first.chi2, options, walked[2], iterations + walked[3])
-            if beside is not None and _good(beside):
+            if beside is not None and _good(problem, beside):
                 beside.escapes = [direction]
-                solution = beside if solution is None else _better(solution, beside)
+                solution = beside if solution is None else _better(problem, solution, beside)
     elif bad:
         again = start.copy()
         if c is not None:
@@ -140,10 +140,10 @@ def minimise(
                 second = judge(problem, other, how, start, first.chi2, options, "trust-region", iterations)
                 if how & Status.ABORTED and second is not None:
                     return second
-                solution = second if solution is None else solution if second is None else _better(solution, second)
+                solution = second if solution is None else solution if second is None else _better(problem, solution, second)
             if solution is not None:
                 solution.restarts += 1
-                if _good(solution):
+                if _good(problem, solution):
                     break
     if solution is None:
         # neither way ended at a point with finite derivatives: the start is all there is to show
@@ -182,17 +182,18 @@ def _quickly(problem: Problem, alpha: np.ndarray, options: Options) -> Solution 
     if first is None:
         return None
     start = np.concatenate([alpha, first.c])
-
     end, steps = minpack(problem, start, QUICK, min(options.max_nfev, 20 * (problem.n + 1)))
     if end is None:
         return None
     solution = judge(problem, end, Status.CONVERGED_GRADIENT, start, first.chi2, options, "minpack", steps)
-    if solution is None or not _good(solution) or solution.saddle is not None or solution.no_effect.any():
+    if solution is None or not _good(problem, solution) or solution.saddle is not None or solution.no_effect.any():
         return None
     if solution.here.chi2 > first.chi2 * (1.0 + LOWER) or _far_off(problem, solution):
         return None
+    if problem.bounded and not ((problem.lower < solution.p) & (solution.p < problem.upper)).all():
+        return None
     final_flags(problem, solution)
-    return solution
+    return solution if solution.status.success else None
 
 
 def _linear(problem: Problem, given: np.ndarray | None, options: Options, callback: Callback | None) -> Solution | None:
@@ -232,7 +233,7 @@ def _linear(problem: Problem, given: np.ndarray | None, options: Options, callba
             if other is not None:
                 second = judge(problem, other, how, c.copy(), np.nan, options, "trust-region", 1)
                 if second is not None:
-                    solution = _better(solution, second)
+                    solution = _better(problem, solution, second)
                     solution.restarts += 1
         final_flags(problem, solution)
     return solution
@@ -361,14 +362,15 @@ def condition(here: Local) -> float:
     return float(pivots[0] / pivots[-1])
 
 
-def _good(solution: Solution) -> bool:
-    return bool(solution.kappa <= KAPPA and solution.saddle is None and condition(solution.here) < CONDITION)
+def _good(problem: Problem, solution: Solution) -> bool:
+    sound = solution.kappa <= KAPPA and solution.saddle is None and condition(solution.here) < CONDITION
+    return bool(sound and not _lost(problem, solution))
 
 
-def _better(one: Solution, two: Solution) -> Solution:
+def _better(problem: Problem, one: Solution, two: Solution) -> Solution:
     """The lower chi-square; of equals the one that converged."""
     if abs(one.here.chi2 - two.here.chi2) <= 1e-9 * min(one.here.chi2, two.here.chi2):
-        return two if _good(two) and not _good(one) else one
+        return two if _good(problem, two) and not _good(problem, one) else one
     return one if one.here.chi2 < two.here.chi2 else two
 
 
@@ -382,6 +384,16 @@ def _far_off(problem: Problem, solution: Solution) -> bool:
     """Whether a non-linear parameter has grown a thousandfold (from 0 there is no telling)."""
     start, end = np.abs(solution.start[: problem.m]), np.abs(solution.p[: problem.m])
     return bool(((start > 0) & (end > 1e3 * start)).any())
+
+
+def _lost(problem: Problem, solution: Solution) -> bool:
+    """Whether a non-linear parameter has grown so large that its error is no longer well above the spacing of numbers."""
+    here = solution.here
+    sd = np.full(problem.n, np.inf)
+    sd[here.free] = solution.sigma * np.sqrt(np.einsum("ij,ij->i", here.left, here.left)) / here.scale
+    size, start = np.abs(solution.p[: problem.m]), np.abs(solution.start[: problem.m])
+    grown = size > 1e3 * np.where(start > 0, start, 1.0)
+    return bool((grown & (np.spacing(size) > 1e-3 * sd[: problem.m])).any())
 
 
 def _cancels(problem: Problem, solution: Solution) -> bool:
@@ -413,8 +425,8 @@ def final_flags(problem: Problem, solution: Solution) -> None:
         status &= ~Status.STALLED
         if not status & CONVERGED:
             status |= Status.CONVERGED_GRADIENT
-        if (condition(here) >= CONDITION and _far_off(problem, solution)) or _cancels(problem, solution):
-            status |= Status.RUNAWAY
+        if (condition(here) >= CONDITION and _far_off(problem, solution)) or _cancels(problem, solution) or _lost(problem, solution):
+            status = status & ~CONVERGED | Status.RUNAWAY
     if solution.saddle is not None:
         if status & Status.RUNAWAY or not falls(problem, solution.here, solution.saddle):
             solution.saddle = None

@@ -29,6 +29,8 @@ RELATIVE_GAIN = 1e-15
 # a column of which less than this share is left beside the linear columns has no effect of its own
 IMITATED = 1e-13
 FAR = 1e150
+# no parameter grows by more than this factor in one step
+LEAP = 30.0
 LAMBDA_MAX = 1e16
 
 
@@ -154,6 +156,8 @@ def walk(
     dof = max(problem.N - problem.n, 1)
     lam, up = 1e-3, 2.0
     iterations = 0
+    # a column that is nearly zero where the walk starts (an angle between equal widths) promises steps of any length
+    reach = np.where(start.alpha == 0.0, 1.0, np.abs(start.alpha))
     while True:
         if callback is not None and callback(point.alpha, point.c, point.chi2):
             return Walk(point.alpha, point.c, point.chi2, Status.ABORTED, iterations)
@@ -180,8 +184,9 @@ def walk(
             damped.flat[:: m + 1] += lam * d2
             step, info = dposv(damped, g, overwrite_a=1)[1:]
             new = point.alpha + step
-            if problem.bounded:
-                new = np.minimum(np.maximum(new, lower), upper)
+            longest = LEAP * np.maximum(np.abs(point.alpha), reach)
+            if problem.bounded or (np.abs(step) > longest).any():
+                new = np.minimum(np.maximum(point.alpha + np.clip(step, -longest, longest), lower), upper)
                 step = new - point.alpha
             length = math.sqrt(d2 @ (step * step))
             trial = None

@@ -168,6 +168,8 @@ def _parts(node: ast.AST, text: str, found: dict[str, None]) -> list[ast.AST]:
         return [node.left, *node.comparators]
     if isinstance(node, ast.Call):
         return _call_parts(node, text)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
+        raise _refuse(text, "^ is not a power here; write **")
     if isinstance(node, (ast.BinOp, ast.UnaryOp)):
         raise _refuse(text, f"the operator {type(node.op).__name__} is not allowed; allowed are + - * / **")
     what = _WHAT.get(type(node), type(node).__name__)

@@ -482,7 +482,7 @@ def test_timedelta_and_pandas_dates(rng):
 def test_not_a_time_is_refused_by_name_or_omitted(first):
     dates = np.datetime64("2024-03-01", "s") + np.arange(20) * np.timedelta64(10, "s")
     where = 0 if first else 7
-    dates[where] = np.datetime64("NaT")
+    dates[where] = np.datetime64("NaT", "s")
     model = sf.SurfaceModel(lambda t, a, rate: a + rate * t)
     z = 1.0 + 3.0 * np.arange(20) + 0.1 * (np.arange(20) % 2)
     with pytest.raises(NonFiniteError, match=rf"t has 1 non-finite value, the first at \[{where}\]"):

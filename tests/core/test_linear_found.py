@@ -52,8 +52,6 @@ BUILT_IN = {
     "sine": (models.SineModel, {"amplitude"}),
     "expsine": (lambda: lmfit.Model(lineshapes.expsine), {"amplitude"}),
     "logistic": (lambda: lmfit.Model(lineshapes.logistic), {"amplitude"}),
-    "bose": (lambda: lmfit.Model(lineshapes.bose), {"amplitude"}),
-    "fermi": (lambda: lmfit.Model(lineshapes.fermi), {"amplitude"}),
     # composites
     "peak_on_line": (lambda: models.GaussianModel() + models.LinearModel(), {"amplitude", "slope", "intercept"}),
     "two_peaks": (
@@ -70,6 +68,9 @@ BUILT_IN = {
         lambda: models.GaussianModel() * models.ExponentialModel(prefix="e_") + models.QuadraticModel(), {"amplitude", "a", "b", "c"}
     ),
 }  # fmt: skip
+if hasattr(lineshapes, "bose"):  # lmfit 1.3.4 has these two, 1.3.3 not yet
+    BUILT_IN["bose"] = (lambda: lmfit.Model(lineshapes.bose), {"amplitude"})
+    BUILT_IN["fermi"] = (lambda: lmfit.Model(lineshapes.fermi), {"amplitude"})
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
