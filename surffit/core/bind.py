@@ -21,6 +21,8 @@ from .structure import Structure, evaluate, same, signature, trace_model
 
 # positions along each axis at which a known graph is checked against its function again
 SAMPLE = 32
+# graphs that a model keeps
+KEPT = 32
 
 
 def bind(
@@ -103,6 +105,8 @@ def find_structure(
         except Exception:  # noqa: BLE001, S112 - a user's function may raise anything when it is handed symbols
             continue
         if _agrees(model, params, data, structure, _perturbed(probe, params)):
+            while len(cache) >= KEPT:
+                cache.pop(next(iter(cache)), None)  # the oldest: graphs of concrete coordinates hold the arrays alive
             cache[key] = structure
             return structure
     return None

@@ -389,10 +389,12 @@ def _far_off(problem: Problem, solution: Solution) -> bool:
 def _lost(problem: Problem, solution: Solution) -> bool:
     """Whether a non-linear parameter has grown so large that its error is no longer well above the spacing of numbers."""
     here = solution.here
-    sd = np.full(problem.n, np.inf)
-    sd[here.free] = solution.sigma * np.sqrt(np.einsum("ij,ij->i", here.left, here.left)) / here.scale
     size, start = np.abs(solution.p[: problem.m]), np.abs(solution.start[: problem.m])
     grown = size > 1e3 * np.where(start > 0, start, 1.0)
+    if not grown.any():
+        return False
+    sd = np.full(problem.n, np.inf)
+    sd[here.free] = solution.sigma * np.sqrt(np.einsum("ij,ij->i", here.left, here.left)) / here.scale
     return bool((grown & (np.spacing(size) > 1e-3 * sd[: problem.m])).any())
 
 
