@@ -307,6 +307,7 @@ class GramEngine:
         self.problem = problem
         self.moments = moments
         self.noise = moments.noise
+        self.m = problem.m
         self._at: tuple[np.ndarray, np.ndarray] | None = None  # where the last system was taken
         self._follow = np.zeros((problem.k, problem.m))  # how c follows alpha from there
         self._c = c
@@ -375,6 +376,23 @@ class GramEngine:
         self._follow[slice(None) if free is None else free] = dtrtrs(R[:k, :k], R12)[0][::-1, ::-1]
         gradient = g[:m] - (R12.T @ dtrtrs(R[:k, :k], g[: m - 1 : -1], trans=1)[0])[::-1]
         return (R22.T @ R22)[::-1, ::-1], gradient
+
+
+class FullEngine:
+    """All parameters searched at once, from the values given for all of them; see `separable.Engine`."""
+
+    def __init__(self, problem: Problem, moments: Moments) -> None:
+        self.problem, self.moments = problem, moments
+        self.noise = moments.noise
+        self.m = problem.n
+
+    def inner(self, p: np.ndarray) -> Inner | None:
+        sums = self.moments.full(p)
+        return None if sums is None else Inner(p, np.empty(0), sums[2], sums[:2])
+
+    def system(self, point: Inner) -> tuple[np.ndarray, np.ndarray] | None:
+        G, g = point.work
+        return G.copy(), g.copy()
 
 
 def _sound(pivots: list[float], squares: list[float], k: int) -> bool:

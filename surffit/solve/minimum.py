@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .fullspace import Callback, minpack, trust_region
-from .gram import GramEngine, GramSurveyor, IllConditioned, LongMoments, WholeMoments
+from .gram import FullEngine, GramEngine, GramSurveyor, IllConditioned, LongMoments, WholeMoments
 from .linear import bounded, factor, refine, solve
 from .polish import DenseSurveyor, Local, Polished, Surveyor, curvature, polish, remaining
 from .problem import Problem
@@ -104,6 +104,56 @@ def minimise(
     """
     if problem.m == 0:
         return _linear(problem, c, options, callback)
+    solution = _eliminated(problem, alpha, c, options, moments, callback)
+    if solution is None or c is None or not options.restart or not np.isfinite(c).all():
+        return solution
+    if solution.status & (Status.ABORTED | Status.MAX_NFEV) or not _left_the_start(problem, solution, c):
+        return solution
+    given = _from_given(problem, np.concatenate([alpha, c]), solution, options, moments, callback)
+    return solution if given is None else given
+
+
+def _left_the_start(problem: Problem, solution: Solution, c: np.ndarray) -> bool:
+    """Whether elimination ended badly, or with linear parameters of another sign than the user gave, or on a bound."""
+    end = solution.p[problem.m :]
+    return bool((c * end < 0.0).any() or solution.held[problem.m :].any() or not solution.status.success)
+
+
+def _from_given(
+    problem: Problem, start: np.ndarray, solution: Solution, options: Options, moments: LongMoments | None, callback: Callback | None
+) -> Solution | None:
+    """From the values given for all parameters, in the full space: the answer if it is better than that of elimination."""
+    engine = FullEngine(problem, WholeMoments(problem) if moments is None else moments)
+    inside = np.clip(start, problem.lower, problem.upper)
+    try:
+        first = engine.inner(inside)
+        if first is None:
+            return None
+        limit = min(options.max_nfev, problem.nfev + WALK_NFEV * (problem.n + 1))
+        walked = walk(engine, first, max_nfev=limit, sigma_known=options.sigma_known, callback=callback)
+    except IllConditioned:
+        return None
+    status = walked.status
+    if status & Status.MAX_NFEV and problem.nfev < options.max_nfev:
+        status = status & ~Status.MAX_NFEV | Status.STALLED
+    other = judge(problem, walked.alpha, status, start, first.chi2, options, "full", walked.iterations)
+    if other is None:
+        return None
+    final_flags(problem, other)
+    if not other.status.success or (solution.status.success and other.here.chi2 > solution.here.chi2 * (1.0 - LOWER)):
+        return None
+    return other
+
+
+def _eliminated(
+    problem: Problem,
+    alpha: np.ndarray,
+    c: np.ndarray | None,
+    options: Options,
+    moments: LongMoments | None,
+    callback: Callback | None,
+) -> Solution | None:
+    """By variable projection from `alpha`, with second tries where it ends badly."""
     short = moments is None and problem.n * problem.N <= SHORT and problem.jac_error < EXACT
     if short and options.restart and callback is None:
         quick = _quickly(problem, alpha, options)

@@ -49,6 +49,7 @@ class Engine(Protocol):
 
     problem: Problem
     noise: float  # absolute rounding error of chi-square
+    m: int  # how many parameters are searched: the first m
 
     def inner(self, alpha: np.ndarray) -> Inner | None:
         """Solve for the linear parameters; None where the model isn't finite."""
@@ -75,6 +76,7 @@ class DenseEngine:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
+        self.m = problem.m
 
     def inner(self, alpha: np.ndarray) -> Inner | None:
         problem = self.problem
@@ -150,7 +152,7 @@ def walk(
     Walk
     """
     problem = engine.problem
-    m = problem.m
+    m = engine.m
     lower, upper = problem.lower[:m], problem.upper[:m]
     point = start
     dof = max(problem.N - problem.n, 1)
