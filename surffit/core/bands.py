@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..exceptions import DataError
-from .predict import gradient, standard_error
+from .containers import is_series
+from .predict import coordinates, gradient, standard_error
 
 if TYPE_CHECKING:
     from .result import SurfaceResult
+
+__all__ = ["coordinates", "half_width", "new_point_error", "predict", "uncertainty"]
 
 
 def half_width(result: SurfaceResult, probability: float) -> float:
@@ -94,5 +97,5 @@ def predict(result: SurfaceResult, level: float, kind: str, sigma_new: Any, coor
 
     index = result.observed.index if fitted else None
     for given in coords.values():
-        index = given.index if hasattr(given, "reindex") and len(given) == len(columns["fit"]) else index
+        index = given.index if is_series(given) and len(given) == len(columns["fit"]) else index
     return pd.DataFrame(columns, index=index)

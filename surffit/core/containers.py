@@ -55,6 +55,7 @@ def root(value: Any) -> str:
 
 
 def is_series(value: Any) -> bool:
+    """Whether an object is a Series or DataFrame: rows with labels."""
     return (root(value) == "pandas" and type(value).__name__ in ("Series", "DataFrame")) or (
         hasattr(value, "index") and hasattr(value, "reindex") and hasattr(value, "to_numpy") and root(value) != "xarray"
     )

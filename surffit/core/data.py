@@ -46,6 +46,8 @@ class FitData:
         What was done on the way that a user wants to know.
     masked, omitted : int
         How many points a mask (or weight 0) excluded, and how many non-finite ones nan_policy="omit" did.
+    epochs : dict
+        First instant (None for durations) of coordinates that came as times and are seconds now.
     """
 
     data: np.ndarray
@@ -59,6 +61,7 @@ class FitData:
     notes: list[str] = field(default_factory=list)
     masked: int = 0
     omitted: int = 0
+    epochs: dict[str, Any] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -144,7 +147,8 @@ def open_door(
         raise DataError(msg)
     notes: list[str] = []
     units = {} if opened.unit is None else {"data": opened.unit}
-    ready = {name: _coordinate(name, value, data, opened, units, notes) if coerce else value for name, value in coords.items()}
+    epochs: dict[str, Any] = {}
+    ready = {name: _coordinate(name, value, data, opened, units, notes, epochs) if coerce else value for name, value in coords.items()}
     names = tuple(name for name, value in ready.items() if coerce and isinstance(value, np.ndarray))
     elementwise = _elementwise(opened.values.shape, {name: ready[name] for name in names})
     errors = _weights(data, opened, weights=weights, sigma=sigma, var=var, ivar=ivar)
@@ -166,19 +170,21 @@ def open_door(
             errors = np.where(used, errors, 0.0)
         if used.all():
             used = None
-    return FitData(values, ready, errors, used, names, elementwise, opened, units, notes, masked, omitted)
+    return FitData(values, ready, errors, used, names, elementwise, opened, units, notes, masked, omitted, epochs)
 
 
-def _coordinate(name: str, value: Any, data: Any, opened: Opened, units: dict[str, Any], notes: list[str]) -> Any:
+def _coordinate(name: str, value: Any, data: Any, opened: Opened, units: dict[str, Any], notes: list[str], epochs: dict[str, Any]) -> Any:
     """One independent variable: a float array, or the object itself where it isn't numbers."""
     if not is_array_like(value):
         if isinstance(value, list | tuple):
             _refuse_ragged(name, value)
         return value
     value = align(value, data, name)
-    kind = getattr(getattr(value, "dtype", None), "kind", None) or np.asarray(value).dtype.kind
-    if kind in "mM":
-        return _seconds(name, value, notes)
+    if is_time(value):
+        seconds, epochs[name] = seconds_since(value)
+        since = f" since {epochs[name]}" if epochs[name] is not None else ""
+        notes.append(f"{name} holds times; they are used as seconds{since}.")
+        return seconds
     inside = open_container(value, name)
     if inside.unit is not None:
         units[name] = inside.unit
@@ -201,20 +207,26 @@ def _refuse_ragged(name: str, value: list[Any] | tuple[Any, ...]) -> None:
         raise DataError(msg, argument=name)
 
 
-def _seconds(name: str, value: Any, notes: list[str]) -> np.ndarray:
-    """Dates and durations as float seconds from the first."""
+def is_time(value: Any) -> bool:
+    """Whether an array-like holds dates or durations."""
+    kind = getattr(getattr(value, "dtype", None), "kind", None)
+    return (kind or np.asarray(value).dtype.kind) in "mM"
+
+
+def seconds_since(value: Any, first: Any = None) -> tuple[np.ndarray, Any]:
+    """Dates and durations as float seconds since `first` (default: the first date), and that instant (None for durations)."""
     dates = getattr(getattr(value, "dtype", None), "kind", "") == "M"
     array = np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
     if array.dtype.kind not in "mM":  # time zones come as objects
         array = np.array(value, dtype="datetime64[ns]" if dates else "timedelta64[ns]")
-    there = array[~np.isnat(array)]
-    first = there.reshape(-1)[0] if array.dtype.kind == "M" and there.size else np.timedelta64(0, "s")
-    if array.dtype.kind == "M" and not there.size:
-        return np.full(array.shape, np.nan)
-    seconds = (array - first) / np.timedelta64(1, "s")
-    since = f" since {first}" if array.dtype.kind == "M" else ""
-    notes.append(f"{name} holds times; they are used as seconds{since}.")
-    return np.asarray(seconds, dtype=float)
+    if array.dtype.kind == "m":
+        return np.asarray(array / np.timedelta64(1, "s"), dtype=float), None
+    if first is None:
+        there = array[~np.isnat(array)]
+        if not there.size:
+            return np.full(array.shape, np.nan), None
+        first = there.reshape(-1)[0]
+    return np.asarray((array - first) / np.timedelta64(1, "s"), dtype=float), first
 
 
 def _warn_coarse(name: str, array: np.ndarray, dtype: np.dtype) -> None:

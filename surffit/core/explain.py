@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # estimators that differ by more than this share of an error are worth a sentence
 DISAGREE = 0.1
+# scaled condition from which the cause is worth a sentence
+ILL = 1e6
 
 
 def listed(names: list[str] | tuple[str, ...]) -> str:
@@ -49,6 +51,9 @@ def reason(result: SurfaceResult) -> str:
         Status.RANK_DEFICIENT: _deficient(
             [n for n, lost in zip(bound.names, result._covariance.undetermined, strict=True) if lost and n not in dead]
         ),
+        Status.STALLED: ""
+        if bound.nonlinear
+        else "The columns are too alike for double precision: what was found is not the minimum; centre or rescale the coordinates.",
         Status.RUNAWAY: _runaway(
             [n for n, a, b in zip(bound.nonlinear, solution.start, solution.p, strict=False) if abs(b) > 1e3 * abs(a) > 0]
         ),
@@ -120,6 +125,7 @@ def explain(result: SurfaceResult) -> str:
     lines += _solution(result, c)
     lines += _undetermined(result, c)
     lines += _weak(result, c)
+    lines += _offsets(result, c)
     lines += _bounds(result, c)
     lines += _saddles(c)
     lines += _significance(result, c)
@@ -217,12 +223,32 @@ def _undetermined(result: SurfaceResult, c: Conditioning) -> list[str]:
 
 
 def _weak(result: SurfaceResult, c: Conditioning) -> list[str]:
-    lines = []
+    known: dict[str, float] = {}
     for terms, sigma in c.weak_directions[:3]:
         shown = dict(list(terms.items())[:6])
         what = next(iter(terms)) if len(terms) == 1 else f"the combination {combination(shown)}{' + ...' if len(terms) > 6 else ''}"
-        error = sigma * result._sd_scale
-        lines.append(f"Weak: {what} is known only to +/- {error:.3g}; fix one of its parameters, or take data that tell them apart.")
+        known[what] = max(known.get(what, 0.0), sigma * result._sd_scale)
+    return [
+        f"Weak: {what} is known only to +/- {error:.3g}; fix one of its parameters, or take data that tell them apart."
+        for what, error in known.items()
+        if np.isfinite(error)
+    ]
+
+
+def _offsets(result: SurfaceResult, c: Conditioning) -> list[str]:
+    """Coordinates whose offset makes columns look alike: the usual cause of a bad condition, with the easiest cure."""
+    data = result.observed
+    if c.condition_scaled < ILL and c.rank == c.n_free and result.success:
+        return []
+    lines = []
+    for name in data.names if data.elementwise else ():
+        values = np.asarray(data.coords[name]).real
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        if high > low and max(abs(low), abs(high)) > 50 * (high - low):
+            lines.append(
+                f"{name} runs from {low:.10g} to {high:.10g}: seen from zero its columns are nearly alike, and digits are lost. "
+                f"Fit {name} - {0.5 * (low + high):.6g} instead."
+            )
     return lines
 
 

@@ -13,6 +13,7 @@ from ..trace import numeric
 from .bind import find_structure
 from .bind_numeric import resolver
 from .containers import is_array_like, open_container
+from .data import is_time, seconds_since
 from .structure import Structure, evaluate
 
 if TYPE_CHECKING:
@@ -28,6 +29,13 @@ def coordinates(result: SurfaceResult, given: Mapping[str, Any]) -> dict[str, An
     for name, value in given.items():
         if not is_array_like(value):
             out[name] = value
+            continue
+        if is_time(value):
+            epochs = result.observed.epochs if result.observed is not None else {}
+            if name not in epochs:
+                msg = f"{name} holds times, but the fit had numbers; pass numbers (or, for a loaded result, seconds since the first time)"
+                raise DataError(msg)
+            out[name] = seconds_since(value, epochs[name])[0]
             continue
         unit = result.units.get(name)
         if hasattr(value, "unit") and hasattr(value, "to_value"):

@@ -226,6 +226,14 @@ class SurfaceResult(ModelResult):
             head += f"## No errors: {self._no_errors}\n"
         return head + text
 
+    def eval(self, params: Parameters | None = None, **kwargs: Any) -> Any:
+        """As in lmfit; new coordinates may be lists, times, or Quantities in units that convert to those of the fit."""
+        known = {name: value for name, value in kwargs.items() if name in self.model.independent_vars}
+        if known:
+            fresh = bands.coordinates(self, known)
+            kwargs = {**kwargs, **{name: fresh[name] for name in known}}
+        return super().eval(params=params, **kwargs)
+
     def _repr_html_(self, show_correl: bool = True, min_correl: float = 0.1) -> str:
         """lmfit's table; a failed fit says so first, and the model's name (which may come from a file) is text, not markup."""
         from html import escape

@@ -69,6 +69,8 @@ def attach(result: SurfaceResult, outcome: Outcome) -> None:
             par.stderr = float(standard_error(result, g[:, None])[0]) if g is not None else np.nan
             if not result._no_errors and _leans_on(result, name, bound.unused + bound.stepped):
                 par.stderr = np.inf
+            elif g is not None and (np.abs(g[solution.held]) > 0).any():
+                par.stderr = np.nan  # as that of the parameter on its bound
 
 
 def constraint_gradient(result: SurfaceResult, name: str) -> np.ndarray | None:

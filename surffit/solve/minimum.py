@@ -7,6 +7,7 @@ space from the same start, and off a saddle along the direction in which chi-squ
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from .fullspace import Callback, minpack, trust_region
 from .gram import FullEngine, GramEngine, GramSurveyor, IllConditioned, LongMoments, WholeMoments
 from .linear import bounded, factor, refine, solve
 from .polish import DenseSurveyor, Local, Polished, Surveyor, curvature, polish, remaining
-from .problem import Problem
+from .problem import EPS, Problem
 from .saddle import LOWER, falls, saddle_direction, ways_down
 from .separable import DenseEngine, Engine, Inner, walk
 from .status import CONVERGED, Status
@@ -286,7 +287,22 @@ def _linear(problem: Problem, given: np.ndarray | None, options: Options, callba
                     solution = _better(problem, solution, second)
                     solution.restarts += 1
         final_flags(problem, solution)
+        if solution.here.f.rank < problem.k and _rank_costs(problem, target, phi, solution):
+            # the columns do differ, but less than double precision can use: what was found is not the minimum
+            solution.status = solution.status & ~CONVERGED | Status.STALLED
     return solution
+
+
+def _rank_costs(problem: Problem, target: np.ndarray, phi: np.ndarray, solution: Solution) -> bool:
+    """Whether the directions that were cut off would have explained a good part of what is left."""
+    norms = np.sqrt(np.einsum("ij,ij->i", phi, phi))
+    if problem.bounded or not (norms > 0).all():
+        return False
+    A = (phi / norms[:, None]).T
+    _, _, Vt = np.linalg.svd(A, full_matrices=False)
+    q, _ = np.linalg.qr(A @ Vt.T)
+    left = target - q @ (q.T @ target)
+    return float(left @ left) < 0.5 * solution.here.chi2 and solution.here.chi2 > problem.noise**2
 
 
 def _walk(
@@ -386,6 +402,12 @@ def _judge(
         if trial is None or trial.chi2 > done.here.chi2 * (1 + 1e-6) + sigma**2 * 1e-3:
             break
     here = done.here
+    kappa = done.kappa
+    if kappa > KAPPA and problem.k:
+        # linear terms far larger than their sum (powers of a coordinate with an offset) leave their rounding in the residual
+        terms = np.abs(here.p[problem.m :]) @ np.abs(here.J[problem.m :])
+        left = math.sqrt(here.qtr @ here.qtr)
+        kappa = max(left - 8.0 * EPS * float(terms.max()) * math.sqrt(problem.N), 0.0) / sigma
     K, B, saddle = None, None, None
     if done.second is not None and problem.m and here.chi2 > problem.noise**2:  # a residual of rounding has a curvature of rounding
         K, B = done.second
@@ -397,7 +419,7 @@ def _judge(
     if here.f.rank < here.free.size:
         no_effect = np.array(~here.J.any(axis=1))
     return Solution(
-        here, status, held, no_effect, done.kappa, K, B, _sigma(problem, here.chi2, options), start, start_chi2,
+        here, status, held, no_effect, kappa, K, B, _sigma(problem, here.chi2, options), start, start_chi2,
         saddle=saddle, engine=name, iterations=iterations,
     )  # fmt: skip
 

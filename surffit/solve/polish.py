@@ -18,7 +18,7 @@ import numpy as np
 from scipy.linalg.lapack import dposv
 
 from .linear import Factor, factor
-from .problem import EPS, Problem
+from .problem import EPS, Problem, finite
 
 GAUSS_NEWTON_STEPS = 60
 NEGLIGIBLE = 1e-6  # of a standard deviation
@@ -124,7 +124,8 @@ def curvature(surveyor: Surveyor, problem: Problem, here: Local) -> tuple[np.nda
         B = B[np.ix_(here.free, here.free)]
     scaled = B / here.scale / here.scale[:, None]
     L = here.left
-    return L.T @ scaled @ L, scaled
+    K = L.T @ scaled @ L
+    return (K, scaled) if finite(K) else None
 
 
 @dataclass(slots=True, eq=False)

@@ -91,7 +91,7 @@ def gather(df: pd.DataFrame, model: Any, data: Any, errors: Mapping[str, Any], v
         if isinstance(value, str):
             option = isinstance(options.get(name), str) and value not in df.columns
         else:
-            option = np.ndim(value) == 0  # a number, a switch, an object: the same for all rows
+            option = np.ndim(value) == 0 and not _names_column(df, value)  # a number, a switch, an object: the same for all rows
         if option:
             coords[name] = value
         else:
@@ -141,9 +141,14 @@ def column(df: pd.DataFrame, name: Any, role: str) -> pd.Series:
     return found
 
 
+def _names_column(df: pd.DataFrame, value: Any) -> bool:
+    """Whether a value that isn't text is the name of a column: tables without a header have whole numbers as names."""
+    return isinstance(value, tuple | int | np.integer) and not isinstance(value, bool) and value in df.columns
+
+
 def _series(df: pd.DataFrame, value: Any, role: str, names: dict[str, str]) -> pd.Series:
     """A column by name, an array of the table's length, or one number for all rows, as numbers on the table's index."""
-    if isinstance(value, str) or (isinstance(value, tuple) and value in df.columns):
+    if isinstance(value, str) or _names_column(df, value):
         names[role] = str(value)
         return _numbers(column(df, value, role), role)
     if isinstance(value, pd.Series):
@@ -155,6 +160,9 @@ def _series(df: pd.DataFrame, value: Any, role: str, names: dict[str, str]) -> p
     if isinstance(value, np.ma.MaskedArray):
         value = np.ma.filled(value.astype(float), np.nan)
     array = np.asarray(value)
+    if array.ndim == 0 and role == "data":
+        msg = f"data={value!r} is neither a column of the table nor an array; its columns are {', '.join(map(repr, df.columns[:8]))}"
+        raise DataError(msg, role=role)
     if array.ndim == 0:
         array = np.full(len(df), array)
     if array.shape != (len(df),):
