@@ -85,6 +85,7 @@ def bind_graph(
     varying: tuple[str, ...],
     stated: tuple[str, ...] | None,
 ) -> Bound:
+    """The problem of a traced model; see `surffit.core.bind.bind`."""
     plan = _plan(model, params, data, structure, varying, stated)
     nonlinear, linear, known = plan.nonlinear, plan.linear, plan.known
     names = nonlinear + linear

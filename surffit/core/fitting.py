@@ -9,9 +9,10 @@ import lmfit
 import numpy as np
 
 from ..exceptions import NonFiniteError, ParameterError, TooFewPointsError
-from ..solve.minimum import Options, Solution, minimise
+from ..solve.minimum import Options, minimise
 from ..solve.polish import DenseSurveyor
 from ..solve.status import Status
+from ..solve.verdict import Solution
 from .bind import bind
 from .bound import Bound, free_names, inside
 from .data import FitData, open_door

@@ -14,10 +14,11 @@ import lmfit
 import numpy as np
 from lmfit.minimizer import SCALAR_METHODS
 
-from ..solve.minimum import Options, Solution, final_flags, judge
+from ..solve.minimum import Options, judge
 from ..solve.scaling import unit_scale
 from ..solve.separable import DenseEngine
 from ..solve.status import Status
+from ..solve.verdict import Solution, final_flags
 
 if TYPE_CHECKING:
     from .bound import Bound

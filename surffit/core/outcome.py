@@ -8,7 +8,7 @@ from typing import Any
 
 import lmfit
 
-from ..solve.minimum import Solution
+from ..solve.verdict import Solution
 from .bound import Bound
 from .data import FitData
 

@@ -8,7 +8,7 @@ space from the same start, and off a saddle along the direction in which chi-squ
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,50 +17,16 @@ from .gram import FullEngine, GramEngine, GramSurveyor, IllConditioned, LongMome
 from .linear import bounded, factor, refine, solve
 from .polish import DenseSurveyor, Local, Polished, Surveyor, curvature, polish, remaining
 from .problem import EPS, Problem
-from .saddle import LOWER, falls, saddle_direction, ways_down
+from .saddle import LOWER, saddle_direction, ways_down
 from .separable import DenseEngine, Engine, Inner, walk
 from .status import CONVERGED, Status
+from .verdict import KAPPA, Solution, better, far_off, final_flags, good
 
-KAPPA = 1e-2  # of a standard deviation: what may be left of the step at a minimum
-CONDITION = 1e9  # scaled condition beyond which a walk has left the region the data speak about
 ESCAPES = 3
 WALK_NFEV = 150  # evaluations per non-linear parameter before the walk is given up
 SHORT = 5_000  # values of all derivatives up to which the algebra around an evaluation costs more than the evaluation
 QUICK = 1e-8  # where MINPACK stops: the polish takes over
 EXACT = 1e-13  # error of derivatives below which normal equations lead as well as QR
-CANCEL = 1e5  # times the data's norm: linear terms of this size only cancel each other
-
-
-@dataclass(slots=True, eq=False)
-class Solution:
-    """The minimum and the evidence for it; parameters non-linear first, then linear."""
-
-    here: Local
-    status: Status
-    held: np.ndarray  # bool (n,): on a bound that pushes back
-    no_effect: np.ndarray  # bool (n,): zero column
-    kappa: float
-    K: np.ndarray | None  # relative curvature; None if unknown
-    B: np.ndarray | None  # scaled curvature of the free parameters
-    sigma: float
-    start: np.ndarray  # (n,) with the linear parameters as first solved
-    start_chi2: float
-    restarts: int = 0
-    escapes: list[np.ndarray] = field(default_factory=list)  # directions (n,) left behind at saddles
-    saddle: np.ndarray | None = None  # direction (n,) in which the end point isn't a minimum
-    engine: str = "dense"
-    iterations: int = 0
-
-    @property
-    def p(self) -> np.ndarray:
-        return self.here.p
-
-    @property
-    def rate(self) -> float | None:
-        """Largest eigenvalue of K: below 1 at a minimum."""
-        if self.K is None:
-            return None
-        return float(np.linalg.eigvalsh(self.K)[-1]) if self.K.size else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,18 +134,9 @@ def _eliminated(
     solution = judge(problem, found, status, start, first.chi2, options, name, iterations, moments if name == "gram" else None)
     if status & (Status.ABORTED | Status.MAX_NFEV) and solution is not None:
         return solution
-    bad = options.restart and (solution is None or not _good(problem, solution))
+    bad = options.restart and (solution is None or not good(problem, solution))
     if bad and _deficient_at(problem, start):
-        # columns that coincide at the start (two peaks in one place): walk again from beside it
-        origin = judge(problem, start, status, start, first.chi2, replace(options, polish=False), name, iterations)
-        for _, away, direction in [] if origin is None else ways_down(problem, origin.here, origin.saddle)[:ESCAPES]:
-            _, walked = _walk(problem, away, options, None, callback)
-            if walked is None:
-                continue
-            beside = judge(problem, walked[0], walked[1], start, first.chi2, options, walked[2], iterations + walked[3])
-            if beside is not None and _good(problem, beside):
-                beside.escapes = [direction]
-                solution = beside if solution is None else _better(problem, solution, beside)
+        solution = _from_beside(problem, start, status, first.chi2, options, solution, callback)
     elif bad:
         again = start.copy()
         if c is not None:
@@ -191,10 +148,10 @@ def _eliminated(
                 second = judge(problem, other, how, start, first.chi2, options, "trust-region", iterations)
                 if how & Status.ABORTED and second is not None:
                     return second
-                solution = second if solution is None else solution if second is None else _better(problem, solution, second)
+                solution = second if solution is None else solution if second is None else better(problem, solution, second)
             if solution is not None:
                 solution.restarts += 1
-                if _good(problem, solution):
+                if good(problem, solution):
                     break
     if solution is None:
         # neither way ended at a point with finite derivatives: the start is all there is to show
@@ -237,14 +194,33 @@ def _quickly(problem: Problem, alpha: np.ndarray, options: Options) -> Solution 
     if end is None:
         return None
     solution = judge(problem, end, Status.CONVERGED_GRADIENT, start, first.chi2, options, "minpack", steps)
-    if solution is None or not _good(problem, solution) or solution.saddle is not None or solution.no_effect.any():
+    if solution is None or not good(problem, solution) or solution.saddle is not None or solution.no_effect.any():
         return None
-    if solution.here.chi2 > first.chi2 * (1.0 + LOWER) or _far_off(problem, solution):
+    if solution.here.chi2 > first.chi2 * (1.0 + LOWER) or far_off(problem, solution):
         return None
     if problem.bounded and not ((problem.lower < solution.p) & (solution.p < problem.upper)).all():
         return None
     final_flags(problem, solution)
     return solution if solution.status.success else None
+
+
+def _from_beside(
+    problem: Problem, start: np.ndarray, status: Status, chi2: float, options: Options, solution: Solution | None, callback: Callback | None
+) -> Solution | None:
+    """Columns that coincide at the start (two peaks in one place): again from places beside it, until one ends well."""
+    origin = judge(problem, start, status, start, chi2, replace(options, polish=False), "dense", 0)
+    for _, away, direction in [] if origin is None else ways_down(problem, origin.here, origin.saddle)[:ESCAPES]:
+        first, walked = _walk(problem, away, options, None, callback)
+        if first is None or walked is None:
+            continue
+        beside = judge(problem, walked[0], walked[1], start, chi2, options, walked[2], walked[3])
+        if beside is None or not good(problem, beside):
+            end, how = trust_region(problem, np.concatenate([away, first.c]), options.max_nfev, callback)
+            beside = None if end is None else judge(problem, end, how, start, chi2, options, "trust-region", walked[3])
+        if beside is not None and good(problem, beside):
+            beside.escapes = [direction]
+            solution = beside if solution is None else better(problem, solution, beside)
+    return solution
 
 
 def _linear(problem: Problem, given: np.ndarray | None, options: Options, callback: Callback | None) -> Solution | None:
@@ -284,7 +260,7 @@ def _linear(problem: Problem, given: np.ndarray | None, options: Options, callba
             if other is not None:
                 second = judge(problem, other, how, c.copy(), np.nan, options, "trust-region", 1)
                 if second is not None:
-                    solution = _better(problem, solution, second)
+                    solution = better(problem, solution, second)
                     solution.restarts += 1
         final_flags(problem, solution)
         if solution.here.f.rank < problem.k and _rank_costs(problem, target, phi, solution):
@@ -424,86 +400,7 @@ def _judge(
     )  # fmt: skip
 
 
-def condition(here: Local) -> float:
-    """Condition number of the scaled columns that moved, from the pivots (right to a small factor); inf below full rank."""
-    if here.f.rank < here.free.size:
-        return np.inf
-    if not here.f.rank:
-        return 1.0
-    pivots = np.abs(here.f.r.diagonal())
-    return float(pivots[0] / pivots[-1])
-
-
-def _good(problem: Problem, solution: Solution) -> bool:
-    sound = solution.kappa <= KAPPA and solution.saddle is None and condition(solution.here) < CONDITION
-    return bool(sound and not _lost(problem, solution))
-
-
-def _better(problem: Problem, one: Solution, two: Solution) -> Solution:
-    """The lower chi-square; of equals the one that converged."""
-    if abs(one.here.chi2 - two.here.chi2) <= 1e-9 * min(one.here.chi2, two.here.chi2):
-        return two if _good(problem, two) and not _good(problem, one) else one
-    return one if one.here.chi2 < two.here.chi2 else two
-
-
 def _deficient_at(problem: Problem, p: np.ndarray) -> bool:
     """Whether parameters are redundant already at the start: a restart would not cure that."""
     here = DenseSurveyor(problem).local(p, np.zeros(problem.n, dtype=bool))
     return here is not None and here.f.rank < problem.n
-
-
-def _far_off(problem: Problem, solution: Solution) -> bool:
-    """Whether a non-linear parameter has grown a thousandfold (from 0 there is no telling)."""
-    start, end = np.abs(solution.start[: problem.m]), np.abs(solution.p[: problem.m])
-    return bool(((start > 0) & (end > 1e3 * start)).any())
-
-
-def _lost(problem: Problem, solution: Solution) -> bool:
-    """Whether a non-linear parameter has grown so large that its error is no longer well above the spacing of numbers."""
-    here = solution.here
-    size, start = np.abs(solution.p[: problem.m]), np.abs(solution.start[: problem.m])
-    grown = size > 1e3 * np.where(start > 0, start, 1.0)
-    if not grown.any():
-        return False
-    sd = np.full(problem.n, np.inf)
-    sd[here.free] = solution.sigma * np.sqrt(np.einsum("ij,ij->i", here.left, here.left)) / here.scale
-    return bool((grown & (np.spacing(size) > 1e-3 * sd[: problem.m])).any())
-
-
-def _cancels(problem: Problem, solution: Solution) -> bool:
-    """Whether linear terms far larger than the data cancel each other."""
-    m, here = problem.m, solution.here
-    if not m or not problem.k or condition(here) < CONDITION:
-        return False
-    terms = np.abs(here.p[m:]) * np.sqrt(np.einsum("ij,ij->i", here.J[m:], here.J[m:]))
-    return bool(terms.max() > CANCEL * np.sqrt(problem.y @ problem.y))
-
-
-def final_flags(problem: Problem, solution: Solution) -> None:
-    """Turn the evidence into flags."""
-    status = solution.status
-    here = solution.here
-    stopped = bool(status & (Status.ABORTED | Status.MAX_NFEV))
-    if solution.held.any():
-        status |= Status.AT_BOUND
-    if here.f.rank < here.free.size:
-        status |= Status.RANK_DEFICIENT
-    if problem.m and bool((solution.no_effect[: problem.m] & ~solution.held[: problem.m]).any()):
-        status |= Status.NO_EFFECT_AT_START
-    if stopped:
-        solution.saddle = None  # where a walk was cut, a slope is no saddle
-    elif not solution.kappa <= KAPPA:
-        runaway = _far_off(problem, solution) and not condition(here) < 1e6
-        status = (status & ~CONVERGED) | (Status.RUNAWAY if runaway else Status.STALLED)
-    else:
-        status &= ~Status.STALLED
-        if not status & CONVERGED:
-            status |= Status.CONVERGED_GRADIENT
-        if (condition(here) >= CONDITION and _far_off(problem, solution)) or _cancels(problem, solution) or _lost(problem, solution):
-            status = status & ~CONVERGED | Status.RUNAWAY
-    if solution.saddle is not None:
-        if status & Status.RUNAWAY or not falls(problem, solution.here, solution.saddle):
-            solution.saddle = None
-        else:
-            status |= Status.NOT_A_MINIMUM
-    solution.status = status
