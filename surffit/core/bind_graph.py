@@ -101,21 +101,22 @@ def bind_graph(
         y = y.astype(complex)
     compiled = plan.program
     arrays = [data.coords[name] for name in compiled.coordinates]
-    select = None
+    select, axes = None, None
     if structure.concrete:
         if data.used is not None or np.ndim(y) == 0:
             select = data.select
     elif data.used is not None:
         arrays = [array if np.ndim(array) == 0 else data.select(array) for array in arrays]
     else:
-        _, arrays = _open_grid(data.shape, arrays)
+        axes, arrays = _open_grid(data.shape, arrays)
     if data.used is not None:
         y, w = y[data.used], None if w is None else w[data.used]
     kernel = GraphKernel(compiled, fixed, arrays, select)
     problem = Problem(kernel, y, w, m, len(linear), lower, upper)
     moments = None
     if problem.N >= LONG_GRID and m:
-        moments = _moments(structure, problem, kernel, data, nonlinear, linear, known, fixed, is_complex)
+        open_grid = None if axes is None else (axes, arrays)
+        moments = _moments(structure, problem, kernel, data, nonlinear, linear, known, fixed, is_complex, open_grid)
     return Bound(problem, moments, names, nonlinear, linear, plan.unused, plan.stepped, start, structure, "graph")
 
 
@@ -178,13 +179,13 @@ def _open_grid(shape: tuple[int, ...], arrays: list[Any]) -> tuple[list[int] | N
 
 def _moments(
     structure: Structure, problem: Problem, kernel: GraphKernel, data: FitData, nonlinear: tuple[str, ...], linear: tuple[str, ...],
-    known: tuple[str, ...], fixed: list[float], is_complex: bool,
+    known: tuple[str, ...], fixed: list[float], is_complex: bool, open_grid: tuple[list[int], list[Any]] | None,
 ) -> LongMoments | None:  # fmt: skip
     """How to sum over rows without holding columns: rank-1 grid factors, or blocks."""
     compiled = kernel.program
     if not structure.concrete and not is_complex and problem.unit == 1.0:
-        full = [data.coords[name] for name in compiled.coordinates]
-        axes, arrays = _open_grid(data.shape, full)
+        # with excluded points the coordinates were cut; the grid is in the whole ones
+        axes, arrays = open_grid or _open_grid(data.shape, [data.coords[name] for name in compiled.coordinates])
         if axes is not None and all(np.isfinite(a.sum()) for a in arrays):
             program = structure.grid(nonlinear, linear, known, dict(zip(compiled.coordinates, axes, strict=True)))
             if program is not None:

@@ -126,7 +126,7 @@ def _eliminated(
         quick = _quickly(problem, alpha, options)
         if quick is not None:
             return quick
-    first, walked = _walk(problem, alpha, options, moments, callback)
+    first, walked = _walk(problem, alpha, options, moments, callback, c)
     if first is None or walked is None:
         return None
     start = np.concatenate([alpha, first.c])
@@ -282,17 +282,23 @@ def _rank_costs(problem: Problem, target: np.ndarray, phi: np.ndarray, solution:
 
 
 def _walk(
-    problem: Problem, alpha: np.ndarray, options: Options, moments: LongMoments | None, callback: Callback | None
+    problem: Problem,
+    alpha: np.ndarray,
+    options: Options,
+    moments: LongMoments | None,
+    callback: Callback | None,
+    c: np.ndarray | None = None,
 ) -> tuple[Inner | None, tuple[np.ndarray, Status, str, int] | None]:
     """Walk on moments where the data are long, else on whole columns; the start as solved, and where the walk ended."""
+    near = np.zeros(problem.k) if c is None else np.where(np.isfinite(c), c, 0.0)  # saves an evaluation if it is near
     extra = Status(0)
     # a walk that hasn't arrived by then goes round in circles (bounded linear parameters make kinks); TRF does better there
     limit = min(options.max_nfev, problem.nfev + WALK_NFEV * (problem.m + 1))
     engines: list[tuple[str, Engine]] = [("dense", DenseEngine(problem))]
     if moments is not None:
-        engines.insert(0, ("gram", GramEngine(problem, moments, np.zeros(problem.k))))
+        engines.insert(0, ("gram", GramEngine(problem, moments, near)))
     elif problem.jac_error < EXACT:
-        engines.insert(0, ("normal", GramEngine(problem, WholeMoments(problem), np.zeros(problem.k))))
+        engines.insert(0, ("normal", GramEngine(problem, WholeMoments(problem), near)))
     for name, engine in engines:
         try:
             first = engine.inner(alpha)

@@ -86,6 +86,8 @@ class Local:
 class Surveyor(Protocol):
     """How the end of a fit looks at a problem."""
 
+    last: float  # of a standard deviation: steps this short may be the last where they shrink fast enough
+
     def local(self, p: np.ndarray, held: np.ndarray) -> Local | None:
         """First derivatives at p, leaving out the held parameters; None if they aren't finite."""
 
@@ -95,6 +97,8 @@ class Surveyor(Protocol):
 
 class DenseSurveyor:
     """Whole columns, QR."""
+
+    last = 0.0
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -193,7 +197,7 @@ def polish(problem: Problem, surveyor: Surveyor, here: Local, held: np.ndarray, 
         # linear problems come solved and refined: a further step would only add rounding
         if length >= last or problem.nfev >= max_nfev or (not problem.m and left <= NEGLIGIBLE * sigma):
             break
-        last = length
+        before, last = last, length
         p = here.p.copy()
         p[here.free] += here.step(z)
         if problem.bounded:
@@ -202,7 +206,9 @@ def polish(problem: Problem, surveyor: Surveyor, here: Local, held: np.ndarray, 
             if outside.any():
                 hit |= outside
                 break
-        if newton and length <= FINAL * sigma:
+        # on long data an evaluation more would show in nothing: the step after this one is the cube of it, over the last one's square
+        cubed = length**3 <= FINAL * sigma * before**2 and length <= surveyor.last * sigma
+        if newton and (length <= FINAL * sigma or cubed):
             # what a further quadratically convergent step would add is far below rounding; so is what r and J changed
             best.p = p
             best_left = 0.0

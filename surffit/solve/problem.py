@@ -106,16 +106,18 @@ class Problem:
             w = np.ascontiguousarray(w, dtype=float).reshape(-1)
         weighted = rows if w is None else rows * w
         self.unit = 1.0
-        largest = float(np.abs(weighted).max(initial=0.0))
+        # no temporary the size of the data
+        largest = max(float(weighted.max(initial=0.0)), -float(weighted.min(initial=0.0)))
         if largest > 0.0 and not TINY < largest < HUGE:
             # a power of two is exact: no digit changes, only the exponents
             self.unit = float(np.ldexp(1.0, -int(np.frexp(largest)[1])))
             w = np.full(rows.shape, self.unit) if w is None else w * self.unit
             weighted = rows * w
+            largest *= self.unit
         self.w = w
         self.y = weighted
         self.N = weighted.size
-        self.noise = 8.0 * EPS * float(np.abs(weighted).max(initial=0.0)) * np.sqrt(self.N)
+        self.noise = 8.0 * EPS * largest * math.sqrt(self.N)
 
     def _rows(self, arrays: Sequence[Any | None]) -> np.ndarray:
         """Broadcast to the data's shape, interleave complex parts, weight: (len(arrays), N)."""
