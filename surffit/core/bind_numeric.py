@@ -39,6 +39,11 @@ def bind_numeric(
             raise
         # coordinates that don't broadcast may suit a function that unpacks them; this one it doesn't
         raise shape_mismatch(data.shape, data.coords, data.names, common_shape(data)) from err
+    try:
+        np.asarray(first)
+    except ValueError as err:
+        msg = f"{model.name} returned a {type(first).__name__} that is no array ({err}); the model function returns one array of values"
+        raise DataError(msg) from err
     if first is None:
         msg = f"{model.name} returned None; the model function needs a return statement"
         raise DataError(msg)

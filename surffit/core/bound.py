@@ -10,7 +10,7 @@ from typing import Any
 import lmfit
 import numpy as np
 
-from ..exceptions import ParameterError
+from ..exceptions import ParameterError, ShapeError
 from ..solve.gram import LongMoments
 from ..solve.problem import Problem
 from .data import FitData, shape_mismatch
@@ -119,5 +119,8 @@ def check_shape(model: lmfit.Model, data: FitData, out: Any) -> None:
         fits = np.broadcast_shapes(shape, data.shape) == data.shape
     except ValueError:
         fits = False
+    if not fits and data.elementwise and common_shape(data) == data.shape:
+        msg = f"{model.name} returned values of shape {shape}, but the data have shape {data.shape}; return one value per data point"
+        raise ShapeError(msg, data_shape=data.shape, model_shape=shape)
     if not fits:
         raise shape_mismatch(data.shape, data.coords, data.names, shape)

@@ -50,6 +50,9 @@ def _check_options(request: FitCall) -> None:
         if request.fit_kws.get("jac") not in ROUTES:
             msg = f"jac={request.fit_kws['jac']!r}; use None, {', '.join(repr(r) for r in ROUTES[1:])}"
             raise ParameterError(msg)
+    elif request.method == "emcee":
+        msg = "method='emcee' draws a posterior, which this version does not offer; fit with the default method, or sample with lmfit.Model"
+        raise ParameterError(msg)
     elif not is_lmfit_method(request.method):
         msg = f"method={request.method!r} is unknown; use 'separable' or one of lmfit's methods such as 'leastsq', 'nelder', 'powell'"
         raise ParameterError(msg)

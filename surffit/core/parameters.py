@@ -95,7 +95,10 @@ def complete(model: lmfit.Model, params: Parameters | None, verbose: bool) -> Pa
     if params is None:
         return model.make_params(verbose=verbose)
     if not isinstance(params, Parameters):
-        msg = f"params is a {type(params).__name__}; pass lmfit Parameters, e.g. model.make_params(...), or starts as keywords"
+        msg = (
+            f"params is a {type(params).__name__}; pass lmfit Parameters, e.g. model.make_params(...), or starts as keywords; "
+            f"coordinates go by name: fit(data, {model.independent_vars[0] if model.independent_vars else 'x'}=...)"
+        )
         raise ParameterError(msg)
     out = copy_parameters(params)
     missing = [name for name in model.param_names if name not in out]

@@ -40,6 +40,9 @@ class SurfaceResult(ModelResult):
     """
     Result of `SurfaceModel.fit`; everything an lmfit `ModelResult` offers, and:
 
+    `nfree` counts the points minus the parameters that the data determine: one that is undetermined, or held on a bound, uses
+    up no freedom, so `nvarys` + `nfree` may exceed `ndata`.
+
     Attributes
     ----------
     status : Status
