@@ -20,7 +20,7 @@ from .data import FitData
 from .structure import Structure, evaluate, same, signature, trace_model
 
 # positions along each axis at which a known graph is checked against its function again
-SAMPLE = 32
+SAMPLE = 16
 # graphs that a model keeps
 KEPT = 32
 

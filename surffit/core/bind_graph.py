@@ -166,10 +166,10 @@ def _open_grid(shape: tuple[int, ...], arrays: list[Any]) -> tuple[list[int] | N
     for array in arrays:
         a = np.asarray(array)
         a = a.reshape((1,) * (2 - a.ndim) + a.shape) if a.ndim < 2 else a
-        if a.shape[0] == 1 or (a.shape == shape and (a == a[:1]).all()):
+        if a.shape[0] == 1 or (a.shape == shape and a[-1, 0] == a[0, 0] and (a == a[:1]).all()):
             axes.append(1)
             out.append(a[:1])
-        elif a.shape[1] == 1 or (a.shape == shape and (a == a[:, :1]).all()):
+        elif a.shape[1] == 1 or (a.shape == shape and a[0, -1] == a[0, 0] and (a == a[:, :1]).all()):
             axes.append(0)
             out.append(a[:, :1])
         else:

@@ -120,7 +120,7 @@ def check_shape(model: lmfit.Model, data: FitData, out: Any) -> None:
     except ValueError:
         fits = False
     if not fits and data.elementwise and common_shape(data) == data.shape:
-        msg = f"{model.name} returned values of shape {shape}, but the data have shape {data.shape}; return one value per data point"
+        msg = f"the data have shape {data.shape}, but {model.name} returned values of shape {shape}; return one value per data point"
         raise ShapeError(msg, data_shape=data.shape, model_shape=shape)
     if not fits:
         raise shape_mismatch(data.shape, data.coords, data.names, shape)

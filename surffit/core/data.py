@@ -145,9 +145,6 @@ def open_door(
     if opened.values.size == 0:
         msg = f"data is empty (shape {opened.values.shape}); give at least one point per varying parameter"
         raise DataError(msg)
-    if opened.values.ndim == 0:
-        msg = f"data is a single number ({opened.values.item()!r}); give an array with one value per point"
-        raise DataError(msg)
     notes: list[str] = []
     units = {} if opened.unit is None else {"data": opened.unit}
     epochs: dict[str, Any] = {}

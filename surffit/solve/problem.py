@@ -87,6 +87,7 @@ class Problem:
         jac_error: float = 1e-15,
     ) -> None:
         self.kernel = kernel
+        y = np.atleast_1d(y)
         self.shape = y.shape
         self.complex = np.iscomplexobj(y)
         self.m, self.k, self.n = m, k, m + k
