@@ -6,6 +6,7 @@ changed. Every fault is one sentence with the numbers in it.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -375,6 +376,16 @@ def _usable(data: Any, opened: Opened, mask: Any, weights: np.ndarray | None) ->
     return None if excluded is None or not excluded.any() else ~excluded
 
 
+def _all_finite(array: np.ndarray) -> bool:
+    """Whether every value is finite; by a dot product, the fastest pass there is, where squares stay inside float64."""
+    if array.dtype.kind != "c" and array.flags.c_contiguous:
+        flat = array.reshape(-1)
+        with np.errstate(all="ignore"):
+            if math.isfinite(flat.dot(flat)):
+                return True
+    return bool(np.isfinite(array).all())
+
+
 def _finite(
     opened: Opened, coords: dict[str, Any], names: Sequence[str], elementwise: bool, used: np.ndarray | None, nan_policy: str
 ) -> tuple[np.ndarray | None, int]:
@@ -385,7 +396,7 @@ def _finite(
     shape = opened.values.shape
     omitted = 0
     for name, array in checked.items():
-        if np.isfinite(array.sum()):
+        if _all_finite(array):
             continue
         whole = np.broadcast_to(array, shape)
         if nan_policy == "raise":
