@@ -196,7 +196,7 @@ def _moments(
                     w = data.used.astype(float)
                 order = [compiled.coordinates.index(name) for name in program.coordinates]
                 grid_kernel = GridProgramKernel(program, fixed, [lines[i] for i in order])
-                return GridMoments(grid_kernel, data.data, w, data.used, problem.m, problem.k)
+                return GridMoments(grid_kernel, data.data, w, data.used, problem.m)
     if structure.concrete or kernel.select is not None or problem.N < LONG_ROWS:
         return None
     parts = row_blocks(problem.shape)

@@ -177,7 +177,7 @@ def _at(problem: Any, p: np.ndarray, bound: Bound) -> Solution | None:
     if here is None:
         return None
     sigma = max(float(np.sqrt(here.chi2 / max(problem.N - problem.n, 1))), problem.noise, 1e-300)
-    return Solution(here, Status.ABORTED, none, none, float(np.sqrt(here.qtr @ here.qtr)) / sigma, None, None, sigma, p.copy(), np.nan)
+    return Solution(here, Status.ABORTED, none, none, float(np.sqrt(here.qtr @ here.qtr)) / sigma, None, None, sigma, p.copy())
 
 
 def _callback(

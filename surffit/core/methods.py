@@ -75,12 +75,8 @@ def by_lmfit(
         point = engine.inner(p)
         return None if point is None else np.concatenate([p, point.c])
 
-    count = 0
-
     def residual(z: lmfit.Parameters) -> np.ndarray:
-        nonlocal count
         p = complete(np.array([par.value for par in z.values()]))
-        count += 1
         r = np.full(problem.N, np.inf) if p is None else problem.residual(p) / spread
         if not np.isfinite(r.sum()):
             # far worse than anything finite, so that no solver stays there, yet a number
@@ -137,7 +133,7 @@ def by_lmfit(
     if p is None:
         return None, status, message
     start_full = np.concatenate([alpha, first.c])
-    solution = judge(problem, p, flags, start_full, first.chi2, options, f"lmfit {request.method}", count)
+    solution = judge(problem, p, flags, start_full, options, f"lmfit {request.method}")
     if solution is not None:
         final_flags(problem, solution)
     return solution, status, message

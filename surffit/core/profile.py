@@ -58,7 +58,7 @@ def conf_interval(
         par = result.params[name]
         error = par.stderr
         if not (np.isfinite(error) and error > 0):
-            output[name] = [(-p if False else p, np.nan) for p in reversed(probs)] + [(0.0, par.value)] + [(p, np.nan) for p in probs]
+            output[name] = [(p, np.nan) for p in reversed(probs)] + [(0.0, par.value)] + [(p, np.nan) for p in probs]
             continue
         visited: list[tuple[float, dict[str, float], float]] = []
         warm = copy_parameters(result.params)

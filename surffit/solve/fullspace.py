@@ -12,8 +12,8 @@ from .status import Status
 Callback = Callable[[np.ndarray, np.ndarray, float], bool]
 
 
-def minpack(problem: Problem, start: np.ndarray, tolerance: float, max_nfev: int) -> tuple[np.ndarray | None, int]:
-    """Levenberg-Marquardt with exact derivatives and without bounds; None where it did not arrive, and its steps."""
+def minpack(problem: Problem, start: np.ndarray, tolerance: float, max_nfev: int) -> np.ndarray | None:
+    """Levenberg-Marquardt with exact derivatives and without bounds; None where it did not arrive."""
     from scipy.optimize import leastsq
 
     # MINPACK asks for derivatives only where it has just asked for the value: one evaluation gives both
@@ -34,13 +34,13 @@ def minpack(problem: Problem, start: np.ndarray, tolerance: float, max_nfev: int
         return -J
 
     try:
-        end, _, info, _, ier = leastsq(
+        end, _, _, _, ier = leastsq(
             left, start, Dfun=slopes, col_deriv=True, full_output=True, ftol=tolerance, xtol=tolerance, maxfev=max_nfev
         )
     except (_NoSlopesError, TypeError):  # the latter: fewer points than parameters
-        return None, 0
+        return None
     arrived = ier in (1, 2, 3) and finite(end)
-    return end if arrived else None, int(info["njev"])
+    return end if arrived else None
 
 
 class _NoSlopesError(ArithmeticError):

@@ -90,8 +90,6 @@ class BlockMoments:
         whole = problem
         data = whole.data
         weights = None if whole.w is None else whole.w.reshape(-1)
-        self.k = whole.k
-        self.problem = problem
         self.blocks = []
         self.edges = [0]
         per_row = 2 if whole.complex else 1
@@ -203,11 +201,11 @@ class GridMoments:
         Data and 1/sigma; excluded points have w = 0 and any finite y.
     used : ndarray of bool or None
         Points that are not excluded.
-    m, k : int
-        Number of non-linear and linear parameters.
+    m : int
+        Number of non-linear parameters.
     """
 
-    def __init__(self, kernel: GridKernel, y: np.ndarray, w: np.ndarray | None, used: np.ndarray | None, m: int, k: int) -> None:
+    def __init__(self, kernel: GridKernel, y: np.ndarray, w: np.ndarray | None, used: np.ndarray | None, m: int) -> None:
         self.kernel = kernel
         self.y = y
         self.w = w
@@ -216,7 +214,7 @@ class GridMoments:
         self.Wy = y if self.W is None else self.W * y
         self.yy = float(np.vdot(self.Wy, y))
         self.noise = 8.0 * EPS * self.yy
-        self.m, self.k = m, k
+        self.m = m
 
     def _moments(self, groups: Sequence[list[Term] | None], right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Gram matrix of the columns, and their products with an image that carries its weights."""

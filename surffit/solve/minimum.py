@@ -103,7 +103,7 @@ def _from_given(
     status = walked.status
     if status & Status.MAX_NFEV and problem.nfev < options.max_nfev:
         status = status & ~Status.MAX_NFEV | Status.STALLED
-    other = judge(problem, walked.alpha, status, start, first.chi2, options, "full", walked.iterations)
+    other = judge(problem, walked.alpha, status, start, options, "full")
     if other is None:
         return None
     final_flags(problem, other)
@@ -130,13 +130,14 @@ def _eliminated(
     if first is None or walked is None:
         return None
     start = np.concatenate([alpha, first.c])
-    found, status, name, iterations = walked
-    solution = judge(problem, found, status, start, first.chi2, options, name, iterations, moments if name == "gram" else None)
+    found, status, name = walked
+    solution = judge(problem, found, status, start, options, name, moments if name == "gram" else None)
     if status & (Status.ABORTED | Status.MAX_NFEV) and solution is not None:
+        final_flags(problem, solution)
         return solution
     bad = options.restart and (solution is None or not good(problem, solution))
     if bad and _deficient_at(problem, start):
-        solution = _from_beside(problem, start, status, first.chi2, options, solution, callback)
+        solution = _from_beside(problem, start, status, options, solution, callback)
     elif bad:
         again = start.copy()
         if c is not None:
@@ -145,8 +146,9 @@ def _eliminated(
         for from_ in (again, found):
             other, how = trust_region(problem, from_, options.max_nfev, callback)
             if other is not None:
-                second = judge(problem, other, how, start, first.chi2, options, "trust-region", iterations)
+                second = judge(problem, other, how, start, options, "trust-region")
                 if how & Status.ABORTED and second is not None:
+                    final_flags(problem, second)
                     return second
                 solution = second if solution is None else solution if second is None else better(problem, solution, second)
             if solution is not None:
@@ -155,10 +157,11 @@ def _eliminated(
                     break
     if solution is None:
         # neither way ended at a point with finite derivatives: the start is all there is to show
-        solution = judge(problem, start, Status.RUNAWAY, start, first.chi2, replace(options, polish=False), name, iterations)
+        solution = judge(problem, start, Status.RUNAWAY, start, replace(options, polish=False), name)
         if solution is None:
             return None
-        solution.status |= Status.RUNAWAY
+        final_flags(problem, solution)
+        solution.status = solution.status & ~CONVERGED | Status.RUNAWAY
         return solution
     for _ in range(ESCAPES):
         ways = ways_down(problem, solution.here, solution.saddle)
@@ -168,8 +171,8 @@ def _eliminated(
         _, walked = _walk(problem, away, options, None, callback)
         if walked is None:
             break
-        found, status, name, iterations = walked
-        next_ = judge(problem, found, status, start, first.chi2, options, name, solution.iterations + iterations)
+        found, status, name = walked
+        next_ = judge(problem, found, status, start, options, name)
         if next_ is None or next_.here.chi2 >= solution.here.chi2 * (1.0 - LOWER):
             break
         next_.escapes = [*solution.escapes, direction]
@@ -190,11 +193,11 @@ def _quickly(problem: Problem, alpha: np.ndarray, options: Options) -> Solution 
     if first is None:
         return None
     start = np.concatenate([alpha, first.c])
-    end, steps = minpack(problem, start, QUICK, min(options.max_nfev, 20 * (problem.n + 1)))
+    end = minpack(problem, start, QUICK, min(options.max_nfev, 20 * (problem.n + 1)))
     if end is None:
         return None
-    solution = judge(problem, end, Status.CONVERGED_GRADIENT, start, first.chi2, options, "minpack", steps)
-    if solution is None or not good(problem, solution) or solution.saddle is not None or solution.no_effect.any():
+    solution = judge(problem, end, Status.CONVERGED_GRADIENT, start, options, "minpack")
+    if solution is None or not good(problem, solution) or solution.no_effect.any():
         return None
     if solution.here.chi2 > first.chi2 * (1.0 + LOWER) or far_off(problem, solution):
         return None
@@ -205,18 +208,18 @@ def _quickly(problem: Problem, alpha: np.ndarray, options: Options) -> Solution 
 
 
 def _from_beside(
-    problem: Problem, start: np.ndarray, status: Status, chi2: float, options: Options, solution: Solution | None, callback: Callback | None
+    problem: Problem, start: np.ndarray, status: Status, options: Options, solution: Solution | None, callback: Callback | None
 ) -> Solution | None:
     """Columns that coincide at the start (two peaks in one place): again from places beside it, until one ends well."""
-    origin = judge(problem, start, status, start, chi2, replace(options, polish=False), "dense", 0)
+    origin = judge(problem, start, status, start, replace(options, polish=False), "dense")
     for _, away, direction in [] if origin is None else ways_down(problem, origin.here, origin.saddle)[:ESCAPES]:
         first, walked = _walk(problem, away, options, None, callback)
         if first is None or walked is None:
             continue
-        beside = judge(problem, walked[0], walked[1], start, chi2, options, walked[2], walked[3])
+        beside = judge(problem, walked[0], walked[1], start, options, walked[2])
         if beside is None or not good(problem, beside):
             end, how = trust_region(problem, np.concatenate([away, first.c]), options.max_nfev, callback)
-            beside = None if end is None else judge(problem, end, how, start, chi2, options, "trust-region", walked[3])
+            beside = None if end is None else judge(problem, end, how, start, options, "trust-region")
         if beside is not None and good(problem, beside):
             beside.escapes = [direction]
             solution = beside if solution is None else better(problem, solution, beside)
@@ -251,14 +254,14 @@ def _linear(problem: Problem, given: np.ndarray | None, options: Options, callba
     status = Status.CONVERGED_GRADIENT
     if callback is not None and callback(np.empty(0), c, np.nan):
         status = Status.ABORTED
-    solution = judge(problem, c, status, c.copy(), np.nan, options, "linear", 1)
+    solution = judge(problem, c, status, c.copy(), options, "linear")
     if solution is not None:
         if not solution.kappa <= KAPPA and not status & Status.ABORTED:
             # the model isn't as linear as it was said to be: the full space has the last word
             begin = c if given is None else np.where(np.isfinite(given), given, c)
             other, how = trust_region(problem, begin, options.max_nfev, callback)
             if other is not None:
-                second = judge(problem, other, how, c.copy(), np.nan, options, "trust-region", 1)
+                second = judge(problem, other, how, c.copy(), options, "trust-region")
                 if second is not None:
                     solution = better(problem, solution, second)
                     solution.restarts += 1
@@ -288,7 +291,7 @@ def _walk(
     moments: LongMoments | None,
     callback: Callback | None,
     c: np.ndarray | None = None,
-) -> tuple[Inner | None, tuple[np.ndarray, Status, str, int] | None]:
+) -> tuple[Inner | None, tuple[np.ndarray, Status, str] | None]:
     """Walk on moments where the data are long, else on whole columns; the start as solved, and where the walk ended."""
     near = np.zeros(problem.k) if c is None else np.where(np.isfinite(c), c, 0.0)  # saves an evaluation if it is near
     extra = Status(0)
@@ -311,7 +314,7 @@ def _walk(
         status = walked.status | extra
         if status & Status.MAX_NFEV and problem.nfev < options.max_nfev:
             status = status & ~Status.MAX_NFEV | Status.STALLED
-        return first, (np.concatenate([walked.alpha, walked.c]), status, name, walked.iterations)
+        return first, (np.concatenate([walked.alpha, walked.c]), status, name)
     return None, None
 
 
@@ -334,21 +337,20 @@ def _held(problem: Problem, here: Local) -> np.ndarray:
 
 
 def judge(
-    problem: Problem, p: np.ndarray, status: Status, start: np.ndarray, start_chi2: float, options: Options, name: str, iterations: int,
+    problem: Problem, p: np.ndarray, status: Status, start: np.ndarray, options: Options, name: str,
     moments: LongMoments | None = None,
 ) -> Solution | None:  # fmt: skip
     """Polish, then say what kind of point this is."""
     if moments is not None:
         try:
-            return _judge(GramSurveyor(problem, moments), problem, p, status, start, start_chi2, options, name, iterations)
+            return _judge(GramSurveyor(problem, moments), problem, p, status, start, options, name)
         except IllConditioned:
             pass  # whole columns by QR keep the digits
-    return _judge(DenseSurveyor(problem), problem, p, status, start, start_chi2, options, name, iterations)
+    return _judge(DenseSurveyor(problem), problem, p, status, start, options, name)
 
 
 def _judge(
-    surveyor: Surveyor, problem: Problem, p: np.ndarray, status: Status, start: np.ndarray, start_chi2: float, options: Options, name: str,
-    iterations: int,
+    surveyor: Surveyor, problem: Problem, p: np.ndarray, status: Status, start: np.ndarray, options: Options, name: str
 ) -> Solution | None:  # fmt: skip
     none = np.zeros(problem.n, dtype=bool)
     problem.kernel.settle(p[: problem.m], p[problem.m :])
@@ -401,8 +403,8 @@ def _judge(
     if here.f.rank < here.free.size:
         no_effect = np.array(~here.J.any(axis=1))
     return Solution(
-        here, status, held, no_effect, kappa, K, B, _sigma(problem, here.chi2, options), start, start_chi2,
-        saddle=saddle, engine=name, iterations=iterations,
+        here, status, held, no_effect, kappa, K, B, _sigma(problem, here.chi2, options), start,
+        saddle=saddle, engine=name,
     )  # fmt: skip
 
 

@@ -6,7 +6,8 @@ walked down by Levenberg-Marquardt with Kaufman's Jacobian -(I - QQ')D, which ne
 and whose gradient -D'r is exact (L. Kaufman, BIT 15 (1975) 49; G. Golub, V. Pereyra, Inverse Problems 19 (2003) R1).
 
 The walk sees an `Engine`: two operations, `inner` (solve the linear part at alpha) and `system` (reduced normal matrix
-and gradient there). `DenseEngine` works on whole columns with QR; long data have another in `gram`.
+and gradient there). `DenseEngine` works on whole columns with QR; normal equations, for long data and where derivatives
+are exact, stand in `gram`.
 """
 
 from __future__ import annotations
@@ -66,7 +67,6 @@ class Walk:
     c: np.ndarray
     chi2: float
     status: Status
-    iterations: int
 
 
 class DenseEngine:
@@ -157,21 +157,20 @@ def walk(
     point = start
     dof = max(problem.N - problem.n, 1)
     lam, up = 1e-3, 2.0
-    iterations = 0
     # a column that is nearly zero where the walk starts (an angle between equal widths) promises steps of any length
     reach = np.where(start.alpha == 0.0, 1.0, np.abs(start.alpha))
     while True:
         if callback is not None and callback(point.alpha, point.c, point.chi2):
-            return Walk(point.alpha, point.c, point.chi2, Status.ABORTED, iterations)
+            return Walk(point.alpha, point.c, point.chi2, Status.ABORTED)
         system = engine.system(point)
         if system is None:
-            return Walk(point.alpha, point.c, point.chi2, Status.STALLED, iterations)
+            return Walk(point.alpha, point.c, point.chi2, Status.STALLED)
         A, g = system
         d2 = A.diagonal().copy()
         if problem.bounded or not d2.min() > 0:
             held = ~(d2 > 0) | ((point.alpha <= lower) & (g < 0)) | ((point.alpha >= upper) & (g > 0))
             if held.all():
-                return Walk(point.alpha, point.c, point.chi2, Status.CONVERGED_GRADIENT, iterations)
+                return Walk(point.alpha, point.c, point.chi2, Status.CONVERGED_GRADIENT)
             A[held, :] = A[:, held] = 0.0
             g[held] = 0.0
             d2[held] = 1.0
@@ -180,7 +179,6 @@ def walk(
         if sigma_known:
             sigma = min(sigma, problem.unit)
         floor = max(sigma, problem.noise)
-        iterations += 1
         while True:
             damped = A.copy()
             damped.flat[:: m + 1] += lam * d2
@@ -197,9 +195,9 @@ def walk(
                 predicted = float(2.0 * (g @ step) - step @ (A @ step))
                 if lam < 0.1 and length <= STEP_IN_SIGMA * floor:
                     # what chi-square is there, the polish will see
-                    return Walk(new, point.c, point.chi2, Status.CONVERGED_GRADIENT, iterations)
+                    return Walk(new, point.c, point.chi2, Status.CONVERGED_GRADIENT)
                 if length == 0.0 or abs(predicted) <= RELATIVE_GAIN * point.chi2 + engine.noise:
-                    return Walk(point.alpha, point.c, point.chi2, Status.CONVERGED_FTOL, iterations)
+                    return Walk(point.alpha, point.c, point.chi2, Status.CONVERGED_FTOL)
                 trial = engine.inner(new)
             if trial is not None and predicted > 0 and trial.chi2 <= point.chi2 + engine.noise:
                 lam *= max(1.0 / 3.0, 1.0 - (2.0 * (point.chi2 - trial.chi2) / predicted - 1.0) ** 3)
@@ -209,11 +207,11 @@ def walk(
             lam *= up
             up *= 2.0
             if lam > LAMBDA_MAX:
-                return Walk(point.alpha, point.c, point.chi2, Status.STALLED, iterations)
+                return Walk(point.alpha, point.c, point.chi2, Status.STALLED)
             if problem.nfev >= max_nfev:
                 break
         if problem.nfev >= max_nfev:
-            return Walk(point.alpha, point.c, point.chi2, Status.MAX_NFEV, iterations)
+            return Walk(point.alpha, point.c, point.chi2, Status.MAX_NFEV)
 
 
 def _near(value: float) -> bool:

@@ -29,12 +29,10 @@ class Solution:
     B: np.ndarray | None  # scaled curvature of the free parameters
     sigma: float
     start: np.ndarray  # (n,) with the linear parameters as first solved
-    start_chi2: float
     restarts: int = 0
     escapes: list[np.ndarray] = field(default_factory=list)  # directions (n,) left behind at saddles
     saddle: np.ndarray | None = None  # direction (n,) in which the end point isn't a minimum
     engine: str = "dense"
-    iterations: int = 0
 
     @property
     def p(self) -> np.ndarray:
@@ -59,6 +57,7 @@ def condition(here: Local) -> float:
 
 
 def good(problem: Problem, solution: Solution) -> bool:
+    """Whether this is a minimum as far as can be told: no step left, no way down, columns that still speak."""
     sound = solution.kappa <= KAPPA and solution.saddle is None and condition(solution.here) < CONDITION
     return bool(sound and not lost(problem, solution))
 

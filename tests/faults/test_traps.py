@@ -118,13 +118,10 @@ def test_bounds_of_fourteen_decades(t, noisy, start):
     assert Status.AT_BOUND not in result.status
 
 
-@pytest.mark.parametrize("start", [0.0, 1e-12, 1e-9, 1e-7, -1e-9])
-@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize(("start", "bounded"), [(s, b) for s in (0.0, 1e-12, 1e-9, 1e-7, -1e-9) for b in (False, True) if s >= 0 or not b])
 def test_rate_of_1e_minus_9(rng, start, bounded):
     t = np.linspace(0.0, 5e9, 80)
     z = decay(t, 5.0, 1e-9, 1.0) + rng.normal(0.0, 0.02, t.shape)
-    if bounded and start < 0:
-        pytest.skip("outside the bounds")
     model = sf.SurfaceModel(decay)
     params = model.make_params(a=1.0, k={"value": start, **({"min": 0.0, "max": 1e-3} if bounded else {})}, c=0.0)
     values, errors = exact(lambda t, a, k, c: decay_by_hand(t * 1e-9, a, k, c), [4.0, 1.2, 0.5], z, t)
