@@ -157,11 +157,12 @@ def _eliminated(
                     break
     if solution is None:
         # neither way ended at a point with finite derivatives: the start is all there is to show
-        solution = judge(problem, start, Status.RUNAWAY, start, replace(options, polish=False), name)
+        cause = Status.MAX_NFEV if problem.nfev >= options.max_nfev else Status.RUNAWAY
+        solution = judge(problem, start, cause, start, replace(options, polish=False), name)
         if solution is None:
             return None
         final_flags(problem, solution)
-        solution.status = solution.status & ~CONVERGED | Status.RUNAWAY
+        solution.status = solution.status & ~(CONVERGED | Status.STALLED) | cause
         return solution
     for _ in range(ESCAPES):
         ways = ways_down(problem, solution.here, solution.saddle)

@@ -97,6 +97,30 @@ def test_stalled(rng):
     assert not result.status & (Status.CONVERGED_FTOL | Status.CONVERGED_GRADIENT) or Status.NOT_A_MINIMUM in result.status
 
 
+def stretched(t, a, k, q):
+    return a * np.exp(-k * t**q)
+
+
+@pytest.mark.parametrize("cut", [{"max_nfev": 3}, {"iter_cb": lambda params, count, *_, **__: count >= 2}], ids=["limit", "callback"])
+def test_fit_cut_short_with_a_parameter_on_its_bound_says_both(t, cut):
+    """Evidence of where a fit stopped is told whatever stopped it."""
+    model = sf.SurfaceModel(stretched)
+    params = model.make_params(a={"value": 1.0, "max": 2.0}, k=5.0, q=0.4)
+    result = model.fit(stretched(t, 3.0, 0.7, 1.3), params, t=t, **cut)
+    assert not result.success
+    assert result.status & (Status.MAX_NFEV | Status.ABORTED)
+    assert Status.AT_BOUND in result.status
+    assert result.params["a"].value == 2.0
+
+
+def test_fit_cut_short_with_redundant_parameters_says_both(t, z):
+    model = sf.SurfaceModel(lambda t, a, b, k, q: a * np.exp(-k * t**q) + 2 * b * np.exp(-k * t**q))
+    result = model.fit(z, t=t, a=1.0, b=1.0, k=40.0, q=0.2, max_nfev=3)
+    assert not result.success
+    assert Status.MAX_NFEV in result.status
+    assert Status.RANK_DEFICIENT in result.status
+
+
 # NIST StRD "MGH09", start 1: chi-square has a valley that leads to infinity
 MGH09_X = np.array([4.0, 2.0, 1.0, 0.5, 0.25, 0.167, 0.125, 0.1, 0.0833, 0.0714, 0.0625])
 MGH09_Y = np.array([0.1957, 0.1947, 0.1735, 0.16, 0.0844, 0.0627, 0.0456, 0.0342, 0.0323, 0.0235, 0.0246])
