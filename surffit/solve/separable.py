@@ -175,7 +175,7 @@ def walk(
             g[held] = 0.0
             d2[held] = 1.0
             A[held, held] = 1.0
-        sigma = math.sqrt(point.chi2 / dof)
+        sigma = math.sqrt(max(point.chi2, 0.0) / dof)
         if sigma_known:
             sigma = min(sigma, problem.unit)
         floor = max(sigma, problem.noise)
