@@ -26,6 +26,7 @@ from .linear import factor
 from .problem import EPS, Problem, finite
 
 FLAT = 1e8  # times the first guess: a density that doesn't change within this has no scale
+STRAIGHT = 1e-6  # times the squared slope of ln P: below, its curvature is not worth a step
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,7 +211,7 @@ class PriorProblem(Around):
             g, H = found  # of ln P; half of -2 ln P is its negative
             values, V = np.linalg.eigh(-H)
             slope = V.T @ g
-            w = np.where(values > 0.01 * slope * slope, values, slope * slope)
+            w = np.where(values > STRAIGHT * slope * slope, values, slope * slope)
             root = np.sqrt(w)
             J = np.zeros((self.n, g.size))
             J[prior.indices] = V * root
