@@ -189,7 +189,9 @@ class SurfaceResult(ModelResult):
         data = np.asarray(self.observed.select(self.observed.data))
         left = data - self.observed.select(np.asarray(self.best_fit))
         spread = data - data.mean()
-        return float(1.0 - np.sum(np.abs(left) ** 2) / max(float(np.sum(np.abs(spread) ** 2)), 1e-300))
+        size = float(np.abs(spread).max()) or 1.0  # squares of 1e200 are no numbers
+        with np.errstate(all="ignore"):
+            return float(1.0 - np.sum(np.abs(left / size) ** 2) / max(float(np.sum(np.abs(spread / size) ** 2)), 1e-300))
 
     def _make_conditioning(self) -> Conditioning:
         if self._outcome is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..kernels.warned import filtered
 from ..solve.covariance import from_factor
 from ..solve.status import Status
 from .parameters import copy_parameters
@@ -126,12 +127,15 @@ def _constraint_differences(result: SurfaceResult, name: str) -> np.ndarray:
 
 def ufloats(result: SurfaceResult) -> dict[str, Any]:
     """lmfit's `uvars`: every parameter as a correlated ufloat, undetermined ones without error."""
-    from uncertainties import correlated_values, ufloat
+    from uncertainties import correlated_values_norm, ufloat
 
     out: dict[str, Any] = {}
     sure = [i for i, name in enumerate(result.var_names) if np.isfinite(result.params[name].stderr) and result.params[name].stderr > 0]
     if result.covar is not None and sure:
-        values = correlated_values([result.params[result.var_names[i]].value for i in sure], result.covar[np.ix_(sure, sure)])
+        # by correlations: variances of 1e-200 or 1e200 are no numbers
+        pars = [result.params[result.var_names[i]] for i in sure]
+        correlation = [[1.0 if one is two else one.correl[two.name] for two in pars] for one in pars]
+        values = correlated_values_norm([(par.value, par.stderr) for par in pars], correlation)
         out = {result.var_names[i]: value for i, value in zip(sure, values, strict=True)}
     for name, par in result.params.items():
         if name in out:
@@ -150,10 +154,7 @@ def ufloats(result: SurfaceResult) -> dict[str, Any]:
 
 def _exact(value: float) -> Any:
     """A ufloat without error; the package warns about those, which is not the user's concern here."""
-    import warnings
-
     from uncertainties import ufloat
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with filtered("ignore"):
         return ufloat(value, 0.0)
