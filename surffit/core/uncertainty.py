@@ -149,6 +149,8 @@ def ufloats(result: SurfaceResult) -> dict[str, Any]:
         else:
             with np.errstate(all="ignore"):
                 out[name] = _exact(par.value) if not par.stderr else ufloat(par.value, par.stderr)
+    for value in out.values():
+        _ = value.derivatives  # expanded at the first use, which two threads had better not share
     return {name: out[name] for name in result.params}
 
 
