@@ -16,6 +16,7 @@ from ..solve.verdict import Solution
 from .bind import bind
 from .bound import Bound, free_names, inside
 from .data import FitData, open_door
+from .exchange import in_order
 from .methods import by_lmfit, is_lmfit_method
 from .outcome import FitCall, Outcome
 from .parameters import copy_parameters, snapshot
@@ -164,6 +165,9 @@ def _run(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bo
         # found by probing, and wrong where it matters
         notes = [*notes, f"{', '.join(bound.linear)} looked linear at the start but are not; all parameters were searched instead."]
         return _run(model, params, data, _bind(model, params, data, request, linear=()), request, notes)
+    if request.method == "separable":
+        solution, exchanged = in_order(model, params, bound, solution, options)
+        notes = [*notes, exchanged] if exchanged else notes
     if bound.stepped or not bound.names:
         # wherever the others end, a better value of these may lie beyond a jump
         solution.status |= Status.NO_EFFECT_AT_START
