@@ -10,6 +10,7 @@ import numpy as np
 from ..kernels.warned import filtered
 from ..solve.covariance import from_factor
 from ..solve.status import Status
+from . import coststats
 from .parameters import copy_parameters
 from .predict import standard_error
 
@@ -27,7 +28,12 @@ def attach(result: SurfaceResult, outcome: Outcome) -> None:
     result.covar_source = "none"
     for par in result.params.values():
         par.stderr, par.correl = 0.0, None
-    result._covariance = cov = from_factor(solution.here, problem.n, solution.B)
+    source, lacks = "jacobian", ""
+    if outcome.call.plain:
+        cov = from_factor(solution.here, problem.n, solution.B)
+    else:
+        cov, source, lacks = coststats.covariance(outcome)
+    result._covariance = cov
     result._no_errors = ""
     if not result.calc_covar:
         result._no_errors = "calc_covar=False: no covariance was asked for."
@@ -38,10 +44,14 @@ def attach(result: SurfaceResult, outcome: Outcome) -> None:
         )
     elif result.status & Status.NOT_A_MINIMUM:
         result._no_errors = "the point is not a minimum, so chi-square does not rise on all sides of it."
+    elif lacks:
+        result._no_errors = lacks
     # in the rows' own unit, where nothing under- or overflows; a fit without residual is sure to the rounding of the data only
     spread = math.sqrt(solution.here.chi2 / max(1, result.nfree))
     per_point = problem.noise / math.sqrt(problem.N)
     result._sd_scale = float(max(spread, per_point)) if result.scale_covar else problem.unit
+    if cov.scale is not None:
+        result._sd_scale = 1.0
     if result._no_errors:
         result._sd_scale = np.nan
     n = result.nvarys
@@ -55,7 +65,7 @@ def attach(result: SurfaceResult, outcome: Outcome) -> None:
         safe = np.where(np.isfinite(stderr), stderr, 0.0)
         result.covar = correlation * safe * safe[:, None]
         result.covar.flat[:: n + 1] = stderr**2
-        result.covar_source, result.errorbars = "jacobian", True
+        result.covar_source, result.errorbars = source, True
     errors, rows = stderr.tolist(), correlation.tolist()
     sure = [i for i, error in enumerate(errors) if 0.0 < error < math.inf]
     for i, name in enumerate(result.var_names):

@@ -43,6 +43,8 @@ class Covariance:
     root : ndarray, shape (n, rank)
         Root of the determined covariance: a gradient g has the variance |root' g|^2 if it is orthogonal to `null`.
     rank : int
+    scale : float or None
+        By what the errors were multiplied; None where the residual variance is still to come.
     """
 
     sd: np.ndarray
@@ -53,6 +55,7 @@ class Covariance:
     rank: int
     here: Local | None = None
     B: np.ndarray | None = None
+    scale: float | None = None
 
     def observed(self) -> np.ndarray | None:
         """Standard errors (n,) from the observed information (the full Hessian) instead, or None where it isn't known."""
@@ -81,10 +84,10 @@ class Covariance:
         thin = s < WEAK * s[0]
         weak = np.zeros((int(thin.sum()), n))
         weak[:, free[f.pivot]] = Vt[thin] / (norms * f.scale[f.pivot])
-        return s, weak, 1.0 / s[thin]
+        return s, weak, (self.scale or 1.0) / s[thin]
 
 
-def from_factor(here: Local, n: int, B: np.ndarray | None) -> Covariance:
+def from_factor(here: Local, n: int, B: np.ndarray | None, core: np.ndarray | None = None) -> Covariance:
     """
     Covariance with unit variance from the factor at a minimum.
 
@@ -96,10 +99,12 @@ def from_factor(here: Local, n: int, B: np.ndarray | None) -> Covariance:
         Number of all parameters.
     B : ndarray or None
         Scaled curvature of the free parameters, for the observed information.
+    core : ndarray, shape (rank, rank), optional
+        Root of another covariance in units of the errors: CC' in place of the identity.
     """
     f, free = here.f, here.free
     k, rank = free.size, f.rank
-    L, scale = here.left, f.scale
+    L, scale = here.left if core is None else here.left @ core, f.scale
     # all in scaled coordinates, where everything is of order one: raw parameters may be 1e-200 or 1e200
     norms = np.sqrt(np.einsum("ij,ij->i", L, L))
     undetermined = np.zeros(n, dtype=bool)
