@@ -29,6 +29,7 @@ from .parameters import copy_parameters, rebuild
 
 if TYPE_CHECKING:
     from .outcome import Outcome
+    from .posterior import Posterior
 
 LMFIT_DEFAULTS: dict[str, Any] = {
     "userargs": (), "kws": {}, "user_options": None, "ci_out": None, "_abort": False, "ier": None, "lmdif_message": None,
@@ -336,6 +337,42 @@ class SurfaceResult(ModelResult):
             msg = f"there is no covariance: {self._no_errors}"
             raise ParameterError(msg)
         return NamedCovariance(self.covar.copy(), tuple(self.var_names), "jacobian")
+
+    def sample(self, steps: int = 2000, walkers: int | None = None, rng: Any = None, progress: Any = False) -> Posterior:
+        """
+        Draw the posterior: emcee around the minimum, linear parameters integrated out exactly.
+
+        The prior is flat within the bounds, and 1/sigma for the error of the data where that is scaled (`scale_covar=True`).
+
+        Parameters
+        ----------
+        steps : int
+            Steps of every walker.
+        walkers : int, optional
+            Default: twice as many as parameters that are walked, at least 16.
+        rng : int or numpy Generator, optional
+            The same integer gives the same samples; the seed stands in the answer.
+        progress : bool or callable
+            True: a bar by tqdm; a callable gets (done, total, text).
+
+        Returns
+        -------
+        Posterior
+            With `to_frame`, `summary`, `corner`, `to_arviz`, `evidence` and `more`.
+
+        Raises
+        ------
+        ParameterError
+            If there is nothing to sample, or too few walkers.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the chain is shorter than 50 autocorrelation times.
+        """
+        from .sampling import sample
+
+        return sample(self, steps, walkers, rng, progress)
 
     # ---- tables, pictures, documents -------------------------------------------------------------------------------------
 
