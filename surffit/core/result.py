@@ -18,7 +18,7 @@ from lmfit.minimizer import Minimizer, MinimizerResult
 from lmfit.model import ModelResult
 from lmfit.parameter import Parameters
 
-from ..exceptions import DocumentError, ParameterError
+from ..exceptions import DocumentError
 from ..solve.status import Status
 from . import bands, uncertainty
 from . import explain as words
@@ -51,7 +51,9 @@ class SurfaceResult(ModelResult):
     reason : str
         The same in words.
     covar_source : str
-        "jacobian", or "none" with the reason in `explain()`.
+        "jacobian", "hessian", "mcmc", or "none" with the reason in `explain()`.
+    covar_notes : tuple of str
+        Why earlier rungs of this ladder did not serve.
     conditioning : Conditioning
         Rank, condition numbers, null directions, bounds.
     residual_map : container of the data
@@ -320,23 +322,28 @@ class SurfaceResult(ModelResult):
 
         Parameters
         ----------
-        estimator : {"jacobian"}
-            How to get it.
-        rng : optional
-            Not used by "jacobian".
+        estimator : {"jacobian", "hessian", "mcmc"}
+            The QR factor of the derivatives (expected information); numerical second derivatives of what was minimised, in
+            whitened coordinates (observed information); or a posterior chain around the minimum. All three scale the errors
+            alike (`scale_covar`).
+        rng : int or numpy Generator, optional
+            Of the chain; the seed stands in the notes.
 
         Returns
         -------
         NamedCovariance
-            With `.matrix` and `.names`.
+            With `.matrix`, `.names`, `.source`, `.notes` and `.stderr` (a dict).
+
+        Raises
+        ------
+        ParameterError
+            If this estimator gives none here; the sentence says why.
+        ChainTooShortError
+            If the chain did not converge; it is on the error.
         """
-        if estimator != "jacobian":
-            msg = f'estimator={estimator!r} is not available in this version; use "jacobian"'
-            raise ParameterError(msg)
-        if self.covar is None:
-            msg = f"there is no covariance: {self._no_errors}"
-            raise ParameterError(msg)
-        return NamedCovariance(self.covar.copy(), tuple(self.var_names), "jacobian")
+        from .rungs import by_name
+
+        return by_name(self, estimator, rng)
 
     def sample(self, steps: int = 2000, walkers: int | None = None, rng: Any = None, progress: Any = False) -> Posterior:
         """
@@ -489,16 +496,6 @@ class SurfaceResult(ModelResult):
         self.__dict__.update(state)
         if "model" in state:
             self.userfcn = state["model"]._residual
-
-
-class NamedCovariance:
-    """A covariance matrix with its parameters' names and its source."""
-
-    def __init__(self, matrix: np.ndarray, names: tuple[str, ...], source: str) -> None:
-        self.matrix, self.names, self.source = matrix, names, source
-
-    def __repr__(self) -> str:
-        return f"NamedCovariance({', '.join(self.names)}; from the {self.source})"
 
 
 def _portable(data: FitData) -> FitData:

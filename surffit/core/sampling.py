@@ -33,12 +33,10 @@ def row_sigma(result: SurfaceResult) -> float | None:
     """Standard deviation of a row in the rows' unit, where it is known; None: to be integrated out."""
     outcome = _outcome(result)
     problem = outcome.bound.problem
-    if not result.scale_covar:
-        return float(problem.unit)
-    if problem.least_squares and problem.ndata == problem.N:
-        return None
-    # a likelihood that states its own scale, or rows (priors) that don't scale with the data's error
-    return float(result._sd_scale)
+    if not problem.least_squares or problem.ndata < problem.N:
+        # a likelihood that states its own scale, or rows (priors) that don't scale with the error of the data
+        return row_scale(result)
+    return None if result.scale_covar else float(problem.unit)
 
 
 def _outcome(result: SurfaceResult) -> Any:
@@ -58,12 +56,15 @@ def make_target(result: SurfaceResult, sigma: float | None, marginalise: bool = 
             "give sigma and scale_covar=False, or more data"
         )
         raise ParameterError(msg)
-    scale = result._sd_scale if np.isfinite(result._sd_scale) else outcome.solution.sigma
-    return Target(problem, here.p, divide(problem, here, cov.null, cov.sd * scale, marginalise), sigma)
+    sd = cov.sd * (result._sd_scale if np.isfinite(result._sd_scale) else outcome.solution.sigma)
+    return Target(problem, here.p, divide(problem, here, cov.null, sd, marginalise), sigma)
 
 
-def whitening_scale(result: SurfaceResult) -> float:
-    """Standard deviation of a row as the fit sees it: the unit of the whitened coordinates."""
+def row_scale(result: SurfaceResult) -> float:
+    """Standard deviation of a row as the fit sees it, in the rows' unit: what errors with unit variance are multiplied by."""
+    scale = getattr(result._covariance, "scale", None)
+    if scale is not None:  # a likelihood that states its own
+        return float(scale)
     return float(result._sd_scale if np.isfinite(result._sd_scale) else _outcome(result).solution.sigma)
 
 
@@ -83,7 +84,7 @@ def sample(result: SurfaceResult, steps: int, walkers: int | None, rng: Any, pro
     if d and walkers < 2 * d + 2:
         msg = f"walkers={walkers} are too few for {d} walked parameters; use at least {2 * d + 2}"
         raise ParameterError(msg, walkers=walkers)
-    run = Run(target, walkers, drawn_seed(rng), whitening_scale(result))
+    run = Run(target, walkers, drawn_seed(rng), row_scale(result))
     _extend(run, steps, progress)
     return dress(result, run)
 

@@ -252,7 +252,7 @@ class Run:
         division = self.target.division
         rows = division.root[: division.walked.size]
         # L L' is the covariance of the walked parameters
-        self._L = self.scale * np.linalg.qr(rows.T, mode="r").T if rows.size else np.zeros((0, 0))
+        self._L = self.scale * np.asarray(np.linalg.qr(rows.T, mode="r")).T if rows.size else np.zeros((0, 0))
         self._centre = self.target.p[division.walked]
 
     def extend(self, steps: int, tell: Callable[[int], None] | None = None) -> None:
