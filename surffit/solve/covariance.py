@@ -161,3 +161,32 @@ def refine_root(here: Local) -> None:
         inverse = (inverse + inverse.T) / 2
     if np.isfinite(before) and (inverse.diagonal() > 0).all():
         here._left = left * np.sqrt(inverse.diagonal() / np.einsum("ij,ij->i", left, left))[:, None]
+
+
+def from_root(root: np.ndarray, which: np.ndarray, n: int, null: np.ndarray, undetermined: np.ndarray) -> Covariance:
+    """
+    Covariance from a root of it for some of the parameters, the others held or fixed along the null directions.
+
+    Parameters
+    ----------
+    root : ndarray, shape (w, r)
+        Of the covariance with unit variance.
+    which : ndarray of int, shape (w,)
+        Its parameters.
+    n : int
+    null : ndarray, shape (d, n)
+    undetermined : ndarray of bool, shape (n,)
+    """
+    whole = np.zeros((n, root.shape[1]))
+    whole[which] = root
+    largest = np.abs(whole).max(axis=1, initial=0.0)
+    unit = whole / np.where(largest > 0, largest, 1.0)[:, None]  # squares of 1e-200 would be nothing
+    norms = np.sqrt(np.einsum("ij,ij->i", unit, unit))
+    sd = np.where(largest > 0, largest * norms, np.nan)
+    sd[undetermined] = np.inf
+    unit = unit / np.where(norms > 0, norms, 1.0)[:, None]
+    correlation = unit @ unit.T
+    lost = ~(np.isfinite(sd) & (largest > 0))
+    correlation[lost, :] = correlation[:, lost] = np.nan
+    correlation.flat[:: n + 1] = 1.0
+    return Covariance(sd, correlation, undetermined, null, whole, root.shape[1])
