@@ -464,8 +464,10 @@ class NamedCovariance:
         return f"NamedCovariance({', '.join(self.names)}; from the {self.source})"
 
 
-def _portable(data: FitData) -> FitData:
+def _portable(data: Any) -> Any:
     """The data without the closure that re-wraps them: pickle can't carry it."""
+    if hasattr(data, "portable"):  # several data sets
+        return data.portable(_portable)
     return replace(data, opened=replace(data.opened, wrap=_identity))
 
 
