@@ -503,8 +503,10 @@ class SurfaceResult(ModelResult):
             self.userfcn = state["model"]._residual
 
 
-def _portable(data: FitData) -> FitData:
+def _portable(data: Any) -> Any:
     """The data without the closure that re-wraps them: pickle can't carry it."""
+    if hasattr(data, "portable"):  # several data sets
+        return data.portable(_portable)
     return replace(data, opened=replace(data.opened, wrap=_identity))
 
 
