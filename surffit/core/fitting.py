@@ -17,6 +17,9 @@ from ..solve.verdict import Solution
 from .bind import bind
 from .bound import Bound, free_names, inside
 from .data import FitData, open_door
+from .exchange import in_order
+from .joint_bind import bind_joint
+from .joint_data import JointData
 from .likelihood import check, solve, wrap
 from .methods import by_lmfit, is_lmfit_method
 from .outcome import FitCall, Outcome
@@ -34,11 +37,17 @@ NFEV_PER_PARAMETER = 2000  # lmfit's default limit
 def fit(model: SurfaceModel, params: lmfit.Parameters, request: FitCall) -> Outcome:
     """Run one fit; `params` is ours to change."""
     _check_options(request)
-    data = open_door(
-        request.data, request.coords, mask=request.mask, nan_policy=request.nan_policy, coerce=request.coerce, **request.errors
-    )
+    data = _open(model, request)
     with np.errstate(all="ignore"):
         return _solve(model, params, data, request)
+
+
+def _open(model: Any, request: FitCall) -> Any:
+    """The data through the one door; several data sets by their model, which knows what belongs to which."""
+    if hasattr(model, "parts"):
+        return model._open(request)
+    policy = request.nan_policy or "raise"
+    return open_door(request.data, request.coords, mask=request.mask, nan_policy=policy, coerce=request.coerce, **request.errors)
 
 
 def _check_options(request: FitCall) -> None:
@@ -81,10 +90,10 @@ def _bind(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request:
     if linear is None:
         linear = None if model._stated_linear is None else model.linear
     route = request.fit_kws.get("jac") if request.method == "separable" else None
-    return bind(
-        model, params, data, linear=linear,
-        cache=model._structures, rng=request.fit_kws.get("rng") if request.method == "separable" else None, route=route,
-    )  # fmt: skip
+    rng = request.fit_kws.get("rng") if request.method == "separable" else None
+    if isinstance(data, JointData):
+        return bind_joint(model, params, data, linear=linear, rng=rng, route=route)
+    return bind(model, params, data, linear=linear, cache=model._structures, rng=rng, route=route)
 
 
 def _solve(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request: FitCall) -> Outcome:
@@ -121,7 +130,7 @@ def _enough_points(data: FitData, bound: Bound, varying: tuple[str, ...], priors
     n, points = len(bound.names), bound.problem.N
     if points + priors >= n:
         return
-    used, total = data.n_used, data.data.size
+    used, total = data.n_used, data.size
     detail = []
     if data.masked:
         detail.append(f"{data.masked} masked")
@@ -169,10 +178,13 @@ def _run(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bo
             raise _not_finite(model, params, data, bound)
         # a model may have no value on the very bound (a width of 0)
         return _run(model, moved, data, _bind(model, moved, data, request), request, notes)
-    if bound.structure is None and bound.linear and not _linear_confirmed(bound, solution):
+    if bound.derivatives != "graph" and bound.linear and not _linear_confirmed(bound, solution):
         # found by probing, and wrong where it matters
         notes = [*notes, f"{', '.join(bound.linear)} looked linear at the start but are not; all parameters were searched instead."]
         return _run(model, params, data, _bind(model, params, data, request, linear=()), request, notes)
+    if request.method == "separable":
+        solution, exchanged = in_order(model, params, bound, solution, options)
+        notes = [*notes, exchanged] if exchanged else notes
     if bound.stepped or not bound.names:
         # wherever the others end, a better value of these may lie beyond a jump
         solution.status |= Status.NO_EFFECT_AT_START
@@ -220,6 +232,9 @@ def _usable(guessed: lmfit.Parameters, name: str) -> bool:
 
 def _guess(model: SurfaceModel, data: FitData) -> lmfit.Parameters | None:
     """The model's own guess on the used points; None where there is none or it fails."""
+    if isinstance(data, JointData):
+        found = {key: _guess(part, data.parts[key]) for key, part in model.parts.items()}
+        return model._merged(found) if any(one is not None for one in found.values()) else None
     if type(model).guess is lmfit.Model.guess:
         return None
     coords = {name: data.select(data.coords[name]) if data.elementwise else data.coords[name] for name in data.names}

@@ -14,6 +14,7 @@ from ..exceptions import ParameterError
 from ..trace.expression import graph_of
 from ..trace.function import GraphFunction
 from .data import NAN_POLICIES
+from .documented import Documented
 from .fitting import fit
 from .keywords import errors_or_starts, has_option, sort_keywords
 from .outcome import FitCall
@@ -25,7 +26,7 @@ from .structure import Structure, own_eval, trace_model
 RESERVED = ("data", "params", "weights", "method", "mask", "coords")
 
 
-class SurfaceModel(lmfit.Model):
+class SurfaceModel(Documented, lmfit.Model):
     """
     A plain function of named arguments as a model: traced, its linear parameters solved exactly.
 

@@ -21,7 +21,7 @@ class FitCall:
     coords: dict[str, Any]
     errors: dict[str, Any]
     mask: Any
-    nan_policy: str
+    nan_policy: str | None  # None: what each model of a joint fit says
     method: str = "separable"
     iter_cb: Callable[..., Any] | None = None
     scale_covar: bool = True
