@@ -154,10 +154,9 @@ def wrap(bound: Bound, data: FitData, params: lmfit.Parameters, request: FitCall
     if kind_of(request.loss) != "linear":
         problem = Reweighted(problem, term_of(request, data, problem))
     if request.priors:
-        priors, constant = read(request.priors, bound, params)
+        priors = read(request.priors, bound, params)
         likelihood = isinstance(problem, Reweighted) and problem.term.likelihood
         problem = PriorProblem(problem, priors, 1.0 if likelihood else problem.unit)
-        problem.constant = constant
     return replace(bound, problem=problem, moments=None)
 
 
