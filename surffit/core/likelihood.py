@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import lmfit
 import numpy as np
 
-from ..exceptions import DataError, ParameterError
+from ..exceptions import DataError, NonFiniteError, ParameterError
 from ..solve.layers import Layers
 from ..solve.loss import CONVEX, ROBUST, Poisson, Rho, Robust, Term, UserLikelihood
 from ..solve.lossfit import begin_scale, finish, minimise_loss, minimise_with_priors, squares
@@ -18,6 +18,8 @@ from ..solve.minimum import Options, minimise
 from ..solve.priors import PriorProblem
 from ..solve.problem import Problem
 from ..solve.reweighted import Reweighted
+from ..solve.separable import DenseEngine
+from ..solve.status import Status
 from ..solve.verdict import Solution
 from .methods import VECTOR, by_lmfit
 from .priors import read
@@ -199,3 +201,23 @@ def solve(bound: Bound, request: FitCall, options: Options, callback: Callback |
     term = None if layers.loss is None else layers.loss.term
     milder = Robust(ROBUST[MILD], True, term.scale) if isinstance(term, Robust) and not term.convex else None
     return minimise_loss(problem, alpha, c, options, layers, callback, milder), None, None
+
+
+def impossible(name: str, bound: Bound, request: FitCall) -> NonFiniteError | None:
+    """The error of a start that the loss or a prior forbids although the model is finite there; None where that isn't it."""
+    if request.plain:
+        return None
+    layers = Layers(bound.problem)
+    alpha = bound.start[: len(bound.nonlinear)]
+    first = DenseEngine(squares(layers)).inner(alpha)
+    if first is None:
+        return None
+    at = ", ".join(f"{n} = {v:.6g}" for n, v in zip(bound.names, np.concatenate([alpha, first.c]), strict=True))
+    if kind_of(request.loss) == "poisson":
+        what, cure = "is not positive where there are counts", "start where it is, or set bounds that keep it so"
+    elif layers.likelihood:
+        what, cure = f"has values that {label(request.loss)} gives no finite -2 ln L for", "change the start values or set bounds"
+    else:
+        what, cure = "has parameters there that the priors call impossible", "change the start values"
+    msg = f"{name} {what} (at {at}), and no way from there to possible values was found; {cure}"
+    return NonFiniteError(msg, status=Status.NONFINITE_START)

@@ -23,7 +23,7 @@ from .problem import Problem, finite
 from .reweighted import Weighted
 from .saddle import LOWER, STEPS
 from .separable import DenseEngine, walk
-from .status import Status
+from .status import CONVERGED, Status
 from .verdict import Solution, better, final_flags, good
 
 ROUNDS = 60  # of the scales' fixed point
@@ -275,6 +275,9 @@ def finish(solution: Solution, options: Options, layers: Layers) -> Solution | N
         return None
     best.escapes, best.restarts = escapes, restarts
     final_flags(problem, best)
+    if not stopped and layers.touching(best.p, best.held):
+        # the cost ends there: what looks like a minimum is the edge of what is possible
+        best.status = best.status & ~(CONVERGED | Status.RANK_DEFICIENT) | Status.STALLED
     return best
 
 

@@ -26,6 +26,7 @@ from .linear import factor
 from .problem import EPS, Problem, finite
 
 FLAT = 1e8  # times the first guess: a density that doesn't change within this has no scale
+CORNER = 0.5  # relative change of a curvature with the step beyond which it is a corner
 STRAIGHT = 1e-6  # times the squared slope of ln P: below, its curvature is not worth a step
 
 
@@ -118,6 +119,16 @@ class DensityPrior:
                 _, bend = self._along(x, both, self._reach(x, both, 1.0))
                 H[i, j] = H[j, i] = (bend - H[i, i] * di**2 - H[j, j] * dj**2) / (2.0 * di * dj)
         return (g, H) if finite(g) and finite(H) else None
+
+    def corner(self, x: np.ndarray) -> bool:
+        """Whether ln P has a corner at x: a curvature that grows as the step shrinks is none."""
+        for j, axis in enumerate(np.eye(x.size)):
+            scale = self._reach(x, axis, float(self._scale[j]))
+            slope, bend = self._along(x, axis, scale)
+            closer = self._along(x, axis, 0.1 * scale)[1]
+            if abs(closer - bend) > CORNER * max(abs(bend), slope * slope, 1.0 / scale**2):
+                return True
+        return False
 
 
 Prior = GaussianPrior | DensityPrior
