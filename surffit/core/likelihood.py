@@ -190,6 +190,11 @@ def solve(bound: Bound, request: FitCall, options: Options, callback: Callback |
     alpha, c = bound.start[:m], bound.start[m:]
     if request.method != "separable":
         begin_scale(layers, alpha)
+        if layers.signed:
+            # these methods judge by ratios, for which a -2 ln L must count from somewhere: from what ours finds
+            ours = minimise_loss(problem, alpha, c, options, layers)
+            if ours is not None:
+                layers.refer(ours.p)
         if layers.factor is not None:
             plain = minimise(squares(layers), alpha, c, replace(options, polish=False, refine=False))
             if plain is not None:
