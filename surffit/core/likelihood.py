@@ -86,13 +86,7 @@ def check(request: FitCall) -> None:
         raise ParameterError(msg)
     if kind == "linear":
         return
-    method = request.method.lower()
-    if method in VECTOR or method.startswith("least"):
-        msg = (
-            f"method={request.method!r} minimises a sum of squares, which loss={label(request.loss)} is not; use the default method, or a "
-            "scalar one such as 'nelder'"
-        )
-        raise ParameterError(msg)
+    _refuse_vector(request)
     if "f_scale" in request.fit_kws:
         value = request.fit_kws["f_scale"]
         if kind != "robust":
@@ -110,6 +104,16 @@ def check(request: FitCall) -> None:
             )
             raise ParameterError(msg, names=tuple(given))
         request.scale_covar = False
+
+
+def _refuse_vector(request: FitCall, problem: Problem | None = None) -> None:
+    """An error for solvers of residual vectors where what is minimised is no sum of squares."""
+    method = request.method.lower()
+    if not (method in VECTOR or method.startswith("least")) or (problem is not None and problem.least_squares):
+        return
+    what = f"loss={label(request.loss)}" if kind_of(request.loss) != "linear" else "a prior that is not Gaussian"
+    msg = f"method={request.method!r} minimises a sum of squares, which {what} is not; use the default, or a scalar method such as 'nelder'"
+    raise ParameterError(msg)
 
 
 def label(loss: Any) -> str:
@@ -189,6 +193,7 @@ def solve(bound: Bound, request: FitCall, options: Options, callback: Callback |
     options = replace(options, sigma_known=options.sigma_known or layers.likelihood)
     alpha, c = bound.start[:m], bound.start[m:]
     if request.method != "separable":
+        _refuse_vector(request, problem)
         begin_scale(layers, alpha)
         if layers.signed:
             # these methods judge by ratios, for which a -2 ln L must count from somewhere: from what ours finds

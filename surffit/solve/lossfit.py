@@ -268,8 +268,9 @@ def finish(solution: Solution, options: Options, layers: Layers) -> Solution | N
     stopped = bool(status & (Status.ABORTED | Status.MAX_NFEV))
     best: Solution | None = solution
     if layers.searched:
-        for _ in range(0 if stopped or not options.polish else ROUNDS):
-            if best is None or layers.update(best.p) < SETTLED:
+        for rounds in range(0 if stopped or not options.polish else ROUNDS):
+            # once in any case: where the values don't depend on the scale, their errors still do
+            if best is None or (layers.update(best.p) < SETTLED and rounds):
                 break
             if problem.m or not problem.least_squares:
                 best = judge(problem, best.p, status, start, options, solution.engine)
