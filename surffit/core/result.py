@@ -20,7 +20,7 @@ from lmfit.parameter import Parameters
 
 from ..exceptions import DocumentError
 from ..solve.status import Status
-from . import bands, uncertainty
+from . import bands, coststats, uncertainty
 from . import explain as words
 from .conditioning import Conditioning, assess
 from .containers import Wrap
@@ -94,6 +94,8 @@ class SurfaceResult(ModelResult):
         self._notes = outcome.notes
         self.components = model.components
         self._statistics(outcome)
+        if not call.plain:
+            coststats.statistics(self, outcome)
         self._values(outcome)
         uncertainty.attach(self, outcome)
         post = getattr(type(model), "post_fit", None)
@@ -192,7 +194,9 @@ class SurfaceResult(ModelResult):
         data = np.asarray(self.observed.select(self.observed.data))
         left = data - self.observed.select(np.asarray(self.best_fit))
         spread = data - data.mean()
-        return float(1.0 - np.sum(np.abs(left) ** 2) / max(float(np.sum(np.abs(spread) ** 2)), 1e-300))
+        size = float(np.abs(spread).max()) or 1.0  # squares of 1e200 are no numbers
+        with np.errstate(all="ignore"):
+            return float(1.0 - np.sum(np.abs(left / size) ** 2) / max(float(np.sum(np.abs(spread / size) ** 2)), 1e-300))
 
     def _make_conditioning(self) -> Conditioning:
         if self._outcome is None:
@@ -214,6 +218,7 @@ class SurfaceResult(ModelResult):
             call.data if data is None else data, self.params if params is None else params, method=method or self.method,
             iter_cb=call.iter_cb, scale_covar=self.scale_covar, fit_kws=call.fit_kws, nan_policy=nan_policy or call.nan_policy,
             calc_covar=self.calc_covar, max_nfev=call.max_nfev, coerce_farray=call.coerce, mask=call.mask if data is None else None,
+            loss=kwargs.pop("loss", call.loss), priors=kwargs.pop("priors", call.priors),
             coords={**call.coords, **{k: v for k, v in kwargs.items() if k in self.model.independent_vars}}, **_drop_none(errors),
             **{k: v for k, v in kwargs.items() if k not in self.model.independent_vars},
         )  # fmt: skip
@@ -521,7 +526,7 @@ class SurfaceResult(ModelResult):
         fresh = self.model.fit(
             call.data, params if params is not None else self.params, method=method, fit_kws=kws, mask=call.mask,
             nan_policy=call.nan_policy, scale_covar=self.scale_covar, calc_covar=self.calc_covar, coords=call.coords,
-            coerce_farray=call.coerce, **_drop_none(call.errors),
+            coerce_farray=call.coerce, loss=call.loss, priors=call.priors, **_drop_none(call.errors),
         )  # fmt: skip
         return fresh.result
 
@@ -572,8 +577,10 @@ class SurfaceResult(ModelResult):
             self.userfcn = state["model"]._residual
 
 
-def _portable(data: FitData) -> FitData:
+def _portable(data: Any) -> Any:
     """The data without the closure that re-wraps them: pickle can't carry it."""
+    if hasattr(data, "portable"):  # several data sets
+        return data.portable(_portable)
     return replace(data, opened=replace(data.opened, wrap=_identity))
 
 
