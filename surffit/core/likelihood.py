@@ -176,6 +176,6 @@ def solve(bound: Bound, request: FitCall, options: Options, callback: Callback |
     milder = None
     if isinstance(term, Robust) and not term.convex:
         milder = Robust(ROBUST[REDESCENDING_START], True, term.scale)
-    if request.method == "separable":
+    if request.own:
         return minimise_loss(problem, bound.start[:m], bound.start[m:], options, scale, callback, milder), None, None
     return by_lmfit(bound, request, options, callback)

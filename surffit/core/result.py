@@ -98,6 +98,10 @@ class SurfaceResult(ModelResult):
             coststats.statistics(self, outcome)
         self._values(outcome)
         uncertainty.attach(self, outcome)
+        if call.method == "emcee":
+            from .emcee_method import apply
+
+            apply(self)
         post = getattr(type(model), "post_fit", None)
         if post is not None and post is not lmfit.Model.post_fit:
             model.post_fit(self)
