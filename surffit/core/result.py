@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 LMFIT_DEFAULTS: dict[str, Any] = {
     "userargs": (), "kws": {}, "user_options": None, "ci_out": None, "_abort": False, "ier": None, "lmdif_message": None,
-    "reduce_fcn": None, "col_deriv": False, "jacfcn": None, "aborted": False, "call_kws": {}, "flatchain": None,
+    "reduce_fcn": None, "col_deriv": False, "jacfcn": None, "aborted": False, "call_kws": {}, "flatchain": None, "covar_notes": (),
 }  # fmt: skip
 
 
