@@ -17,6 +17,7 @@ from ..solve.verdict import Solution
 from .bind import bind
 from .bound import Bound, free_names, inside
 from .data import FitData, open_door
+from .emcee_method import check_options
 from .exchange import in_order
 from .joint_bind import bind_joint
 from .joint_data import JointData
@@ -63,8 +64,7 @@ def _check_options(request: FitCall) -> None:
             msg = f"jac={request.fit_kws['jac']!r}; use None, {', '.join(repr(r) for r in ROUTES[1:])}"
             raise ParameterError(msg)
     elif request.method == "emcee":
-        msg = "method='emcee' draws a posterior, which this version does not offer; fit with the default method, or sample with lmfit.Model"
-        raise ParameterError(msg)
+        check_options(request)
     elif not is_lmfit_method(request.method):
         msg = f"method={request.method!r} is unknown; use 'separable' or one of lmfit's methods such as 'leastsq', 'nelder', 'powell'"
         raise ParameterError(msg)
@@ -163,7 +163,7 @@ def _run(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bo
     try:
         if not request.plain:
             solution, solver_status, solver_message = solve(bound, request, options, callback)
-        elif request.method == "separable":
+        elif request.own:
             solution = minimise(problem, alpha, c, options, bound.moments, callback)
         else:
             solution, solver_status, solver_message = by_lmfit(bound, request, options, callback)
@@ -182,7 +182,7 @@ def _run(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bo
         # found by probing, and wrong where it matters
         notes = [*notes, f"{', '.join(bound.linear)} looked linear at the start but are not; all parameters were searched instead."]
         return _run(model, params, data, _bind(model, params, data, request, linear=()), request, notes)
-    if request.method == "separable":
+    if request.own:
         solution, exchanged = in_order(model, params, bound, solution, options)
         notes = [*notes, exchanged] if exchanged else notes
     if bound.stepped or not bound.names:
