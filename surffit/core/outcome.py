@@ -29,6 +29,13 @@ class FitCall:
     max_nfev: int | None = None
     fit_kws: dict[str, Any] = field(default_factory=dict)
     coerce: bool = True
+    loss: Any = "linear"
+    priors: Any = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is least squares of the data alone."""
+        return (self.loss is None or (isinstance(self.loss, str) and self.loss == "linear")) and not self.priors
 
 
 @dataclass(eq=False)
