@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..solve.around import innermost
 from ..solve.covariance import Covariance, from_factor
+from ..solve.layers import Layers
 from ..solve.loss import Poisson, Robust
-from ..solve.loss_covariance import from_loss
-from ..solve.reweighted import Reweighted
+from ..solve.loss_covariance import from_loss, scaled
+from ..solve.priors import PriorProblem
 from .likelihood import kind_of, label
 
 if TYPE_CHECKING:
     from .outcome import Outcome
     from .result import SurfaceResult
-
-
-def loss_of(problem: Any) -> Reweighted | None:
-    """The loss among the wrappers of a problem."""
-    while hasattr(problem, "base"):
-        if isinstance(problem, Reweighted):
-            return problem
-        problem = problem.base
-    return None
 
 
 def statistics(result: SurfaceResult, outcome: Outcome) -> None:
@@ -37,12 +29,24 @@ def statistics(result: SurfaceResult, outcome: Outcome) -> None:
     """
     problem, p = outcome.bound.problem, outcome.solution.p
     data = innermost(problem)
+    layers = Layers(problem, sigma_known=not outcome.call.scale_covar)
     result.ndata = problem.ndata
     result.nfree = problem.ndata - outcome.solution.here.f.rank
     r = data.residual(p)
     result.residual = r / data.unit
-    loss = loss_of(problem)
-    if loss is not None:
+    if layers.prior is not None:
+        # a prior that holds a parameter gives a degree of freedom back
+        layers.variance(p)
+        result.nfree = problem.ndata - layers.gamma
+    loss = layers.loss
+    if loss is None:
+        chi2 = float(r @ r) / data.unit / data.unit
+        result.chisqr = max(chi2, 1e-250 * result.ndata)
+        result.redchi = chi2 / result.nfree if result.nfree > 0 else np.nan
+        likelihood = result.ndata * float(np.log(result.chisqr / result.ndata))
+        result.aic = likelihood + 2 * result.nvarys
+        result.bic = likelihood + float(np.log(result.ndata)) * result.nvarys
+    else:
         cost = (loss.cost(p) + loss.reference) / loss.unit / loss.unit
         result.chisqr = cost if loss.term.likelihood else max(cost, 1e-250 * result.ndata)
         result.redchi = cost / max(1, result.nfree)
@@ -64,8 +68,8 @@ def _saturated(n: np.ndarray) -> float:
 def covariance(outcome: Outcome) -> tuple[Covariance, str, str]:
     """Covariance, its source, and why there is none (empty where there is one)."""
     problem, solution = outcome.bound.problem, outcome.solution
-    if problem.least_squares:
-        return from_factor(solution.here, problem.n, solution.B), "jacobian", ""
+    if problem.least_squares and isinstance(problem, PriorProblem):
+        return scaled(from_factor(solution.here, problem.n, None), problem.scale), "jacobian", ""
     cov, source = from_loss(problem, solution)
     if source.startswith("no "):
         return cov, "none", f"there is {source}."
@@ -75,7 +79,7 @@ def covariance(outcome: Outcome) -> tuple[Covariance, str, str]:
 def words(result: SurfaceResult) -> list[str]:
     """What was minimised, and what the errors stand on."""
     outcome = result._outcome
-    loss = None if outcome is None else loss_of(outcome.bound.problem)
+    loss = None if outcome is None else Layers(outcome.bound.problem).loss
     if loss is None or outcome is None:
         return []
     name = label(result._call.loss)

@@ -333,9 +333,6 @@ class SurfaceModel(Documented, lmfit.Model):
         DataError, ParameterError, LinearityError
             For calls that can't be right; a fit that goes badly returns a result that says so.
         """
-        if priors is not None:
-            msg = "priors are not available in this version"
-            raise ParameterError(msg)
         policy = nan_policy if nan_policy is not None else self.nan_policy
         _check_nan_policy(policy)
         errors = {"weights": weights, "sigma": sigma, "var": var, "ivar": ivar}
