@@ -86,7 +86,9 @@ def _linear_confirmed(bound: Bound, solution: Solution) -> bool:
     return bool(same and np.abs(off).max() <= tolerance * max(np.abs(target).max(), np.abs(problem.y).max()))
 
 
-def _bind(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request: FitCall, linear: tuple[str, ...] | None = None) -> Bound:
+def _bind(
+    model: Any, params: lmfit.Parameters, data: FitData | JointData, request: FitCall, linear: tuple[str, ...] | None = None
+) -> Bound:
     if linear is None:
         linear = None if model._stated_linear is None else model.linear
     route = request.fit_kws.get("jac") if request.method == "separable" else None
@@ -96,7 +98,7 @@ def _bind(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request:
     return bind(model, params, data, linear=linear, cache=model._structures, rng=rng, route=route)
 
 
-def _solve(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request: FitCall) -> Outcome:
+def _solve(model: Any, params: lmfit.Parameters, data: Any, request: FitCall) -> Outcome:
     notes = list(data.notes)
     varying = free_names(params)
     if not varying:
@@ -230,7 +232,7 @@ def _usable(guessed: lmfit.Parameters, name: str) -> bool:
     return name in guessed and bool(np.isfinite(guessed[name].value))
 
 
-def _guess(model: SurfaceModel, data: FitData) -> lmfit.Parameters | None:
+def _guess(model: Any, data: FitData | JointData) -> lmfit.Parameters | None:
     """The model's own guess on the used points; None where there is none or it fails."""
     if isinstance(data, JointData):
         found = {key: _guess(part, data.parts[key]) for key, part in model.parts.items()}
