@@ -401,7 +401,9 @@ def _judge(
         left = math.sqrt(here.qtr @ here.qtr)
         kappa = max(left - 8.0 * EPS * float(terms.max()) * math.sqrt(problem.N), 0.0) / sigma
     K, B, saddle = None, None, None
-    if done.second is not None and problem.m and here.chi2 > problem.noise**2:  # a residual of rounding has a curvature of rounding
+    if (
+        done.second is not None and (problem.m or not problem.least_squares) and here.chi2 > problem.noise**2
+    ):  # a residual of rounding has a curvature of rounding
         K, B = done.second
         if not done.definite or here.f.rank < here.free.size:
             saddle = saddle_direction(problem, here, K, B)
