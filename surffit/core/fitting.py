@@ -26,6 +26,7 @@ from .methods import by_lmfit, is_lmfit_method
 from .outcome import FitCall, Outcome
 from .parameters import copy_parameters, snapshot
 from .priors import count
+from .settle import settled
 
 if TYPE_CHECKING:
     from .model import SurfaceModel
@@ -40,7 +41,10 @@ def fit(model: SurfaceModel, params: lmfit.Parameters, request: FitCall) -> Outc
     _check_options(request)
     data = _open(model, request)
     with np.errstate(all="ignore"):
-        return _solve(model, params, data, request)
+        model = settled(model, data)
+        outcome = _solve(model, params, data, request)
+    outcome.model = model
+    return outcome
 
 
 def _open(model: Any, request: FitCall) -> Any:
