@@ -105,8 +105,9 @@ def find_structure(
         except Exception:  # noqa: BLE001, S112 - a user's function may raise anything when it is handed symbols
             continue
         if _agrees(model, params, data, structure, _perturbed(probe, params)):
-            while len(cache) >= KEPT:
-                cache.pop(next(iter(cache)), None)  # the oldest: graphs of concrete coordinates hold the arrays alive
+            # the oldest go: graphs of concrete coordinates hold the arrays alive; other threads may be at it too
+            for oldest in list(cache)[: max(0, len(cache) + 1 - KEPT)]:
+                cache.pop(oldest, None)
             cache[key] = structure
             return structure
     return None

@@ -6,14 +6,16 @@ parameters alone, the linear ones solved inside. Our polish and our covariance f
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import lmfit
 import numpy as np
 from lmfit.minimizer import SCALAR_METHODS
 
+from ..kernels.warned import filtered
 from ..solve.minimum import Options, judge
 from ..solve.scaling import unit_scale
 from ..solve.separable import DenseEngine
@@ -28,6 +30,10 @@ VECTOR = ("leastsq", "least_squares")
 WITH_GRADIENT = ("cg", "bfgs", "l-bfgs-b", "tnc", "slsqp")
 WITH_HESSIAN = ("newton-cg", "dogleg", "trust-ncg", "trust-krylov", "trust-exact")
 GLOBAL = ("brute", "basinhopping", "ampgo", "shgo", "dual_annealing", "differential_evolution")
+# these draw random numbers, from numpy's global generator unless told otherwise: a fit is the same twice and leaves that alone
+SEEDED = ("basin", "dual", "diff")  # lmfit takes abbreviations
+SEED = 20240607
+_global_generator = threading.Lock()
 
 
 def is_lmfit_method(method: str) -> bool:
@@ -95,6 +101,8 @@ def by_lmfit(
     kws = dict(request.fit_kws)
     if method == "leastsq":
         kws.setdefault("epsfcn", float(np.finfo(float).eps))
+    if kind.startswith(SEEDED):
+        kws.setdefault("seed", SEED)
 
     def slopes(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Gradient and Gauss-Newton Hessian of the summed squares in unit coordinates."""
@@ -119,9 +127,8 @@ def by_lmfit(
     message = None
     flags = Status.CONVERGED_FTOL
     try:
-        with warnings.catch_warnings():
-            # scipy's remarks about its own approximations are no news to the user: the polish judges the end
-            warnings.simplefilter("ignore")
+        # scipy's remarks about its own approximations are no news to the user: the polish judges the end
+        with filtered("ignore"), _own_random_numbers() if kind.startswith("ampgo") else nullcontext():
             found = minimizer.minimize(method=request.method, **kws)
         p = complete(np.array([par.value for par in found.params.values()]))
         status = getattr(found, "ier", None) or getattr(found, "status", None)
@@ -137,6 +144,18 @@ def by_lmfit(
     if solution is not None:
         final_flags(problem, solution)
     return solution, status, message
+
+
+@contextmanager
+def _own_random_numbers() -> Iterator[None]:
+    """numpy's global generator at a fixed state inside, as it was after: ampgo takes no other."""
+    with _global_generator:
+        before = np.random.get_state()  # noqa: NPY002 - the very thing to protect
+        np.random.seed(SEED)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            np.random.set_state(before)  # noqa: NPY002
 
 
 class _StopFitError(Exception):

@@ -280,7 +280,7 @@ class SurfaceModel(Documented, lmfit.Model):
         var: Any = None,
         ivar: Any = None,
         mask: Any = None,
-        loss: str = "linear",
+        loss: Any = "linear",
         priors: Any = None,
         coords: Mapping[str, Any] | None = None,
         **kwargs: Any,
@@ -333,9 +333,8 @@ class SurfaceModel(Documented, lmfit.Model):
         DataError, ParameterError, LinearityError
             For calls that can't be right; a fit that goes badly returns a result that says so.
         """
-        if loss not in ("linear", None) or priors is not None:
-            what = f"loss={loss!r}" if loss not in ("linear", None) else "priors"
-            msg = f"{what} is not available in this version; the loss is least squares (loss='linear') without priors"
+        if priors is not None:
+            msg = "priors are not available in this version"
             raise ParameterError(msg)
         policy = nan_policy if nan_policy is not None else self.nan_policy
         _check_nan_policy(policy)
@@ -349,7 +348,8 @@ class SurfaceModel(Documented, lmfit.Model):
         check_parameters(given)
         request = FitCall(
             data=data, coords=known, errors=errors, mask=mask, nan_policy=policy, method=method, iter_cb=iter_cb, scale_covar=scale_covar,
-            calc_covar=calc_covar, max_nfev=max_nfev, fit_kws=dict(fit_kws or {}), coerce=coerce_farray,
+            calc_covar=calc_covar, max_nfev=max_nfev, fit_kws=dict(fit_kws or {}), coerce=coerce_farray, loss=loss,
+            priors=priors,
         )  # fmt: skip
         with np.errstate(all="ignore"):
             return SurfaceResult(self, fit(self, given, request))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
@@ -12,6 +14,8 @@ import lmfit
 from lmfit.parameter import Parameter, Parameters
 
 from ..exceptions import ParameterError
+
+_one_at_a_time = threading.RLock()
 
 
 def copy_parameters(params: Parameters) -> Parameters:
@@ -110,22 +114,18 @@ def complete(model: lmfit.Model, params: Parameters | None, verbose: bool) -> Pa
     return out
 
 
-def untouched(model: lmfit.Model) -> Any:
-    """Remember what `make_params` may change in a model, and put it back: a context manager."""
-    from contextlib import contextmanager
+@contextmanager
+def untouched(model: lmfit.Model) -> Iterator[None]:
+    """Remember what `make_params` may change in a model, and put it back; one thread at a time, lest one remembers another's change."""
+    from .structure import leaves
 
-    @contextmanager
-    def keep() -> Any:
-        from .structure import leaves
-
+    with _one_at_a_time:
         before = [(leaf, list(leaf._param_names)) for leaf in leaves(model)]
         try:
             yield
         finally:
             for leaf, names in before:
                 leaf._param_names = names
-
-    return keep()
 
 
 def snapshot(params: Parameters) -> list[tuple[Any, ...]]:

@@ -155,6 +155,11 @@ def standard_error(result: SurfaceResult, J: np.ndarray) -> np.ndarray:
     """
     if np.iscomplexobj(J):
         return standard_error(result, J.real) + 1j * standard_error(result, J.imag)
+    with np.errstate(all="ignore"):  # where the model overflows its band is nan
+        return _standard_error(result, J)
+
+
+def _standard_error(result: SurfaceResult, J: np.ndarray) -> np.ndarray:
     cov = result._covariance
     flat = J.reshape(len(J), -1)
     sd = np.sqrt(np.einsum("ij,ij->j", cov.root.T @ flat, cov.root.T @ flat)) * result._sd_scale

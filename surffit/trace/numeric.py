@@ -8,13 +8,13 @@ its argument, hand out the same buffer again, or be wrong on complex numbers wit
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
+from ..kernels.warned import filtered
 from .probe import EPS, Array, Function, beside, box, largest, measure_noise, probe, probe_at, rms, value_at, visible, visible_scales
 
 __all__ = ["Differentiator", "NumericLinear", "choose", "linear_set", "measure_noise", "patch_entries", "visible_scales"]
@@ -298,8 +298,7 @@ def _complex_row(func: Function, p: Array, j: int, scale: float) -> Array | None
 
 def _checked_complex_row(func: Function, p: Array, j: int, scale: float) -> Array | None:
     """The same for a function not yet known to keep imaginary parts: numpy only warns when one is cut off."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+    with filtered("error", np.exceptions.ComplexWarning):
         return _complex_row(func, p, j, scale)
 
 
