@@ -10,6 +10,7 @@ import numpy as np
 from ..exceptions import ConvergenceWarning, DocumentError, ParameterError
 from ..solve.posterior import ILL, LEAST_ACCEPTED, STEPS_PER_TAU, Division, NoStartError, Run, Target, default_walkers, divide
 from ..solve.status import Status
+from .coststats import loss_of
 from .explain import listed
 from .parameters import copy_parameters
 from .posterior import Evidence, Posterior
@@ -61,11 +62,19 @@ def make_target(result: SurfaceResult, sigma: float | None, marginalise: bool = 
 
 
 def row_scale(result: SurfaceResult) -> float:
-    """Standard deviation of a row as the fit sees it, in the rows' unit: what errors with unit variance are multiplied by."""
-    scale = getattr(result._covariance, "scale", None)
-    if scale is not None:  # a likelihood that states its own
+    """
+    Standard deviation of a row as the fit sees it, in the rows' unit: exp(-cost / (2 row_scale^2)) is what is sampled.
+
+    A robust loss is no likelihood; it is scaled so that the curvature at the minimum gives the M-estimator's errors.
+    """
+    scale = result._covariance.scale
+    if scale is None:
+        return float(result._sd_scale if np.isfinite(result._sd_scale) else _outcome(result).solution.sigma)
+    loss = loss_of(_outcome(result).bound.problem)
+    if loss is None or loss.term.likelihood:
         return float(scale)
-    return float(result._sd_scale if np.isfinite(result._sd_scale) else _outcome(result).solution.sigma)
+    slope = loss.term.rows(loss.base.residual(_outcome(result).solution.p), loss.y)[1]
+    return float(scale) * float(np.sqrt(max(float(np.mean(slope)), 1e-3)))
 
 
 def sample(result: SurfaceResult, steps: int, walkers: int | None, rng: Any, progress: Any) -> Posterior:
