@@ -11,6 +11,7 @@ import pytest
 
 import surffit as sf
 from surffit import io
+from surffit.core.posterior import Posterior
 
 X = np.linspace(0, 3, 12)
 
@@ -53,13 +54,43 @@ def composite():
     return model
 
 
-MAKERS = {"fit": fitted, "fit by name": fitted_by_name, "model": leaf, "composite": composite}
+def drawn():
+    names = ("a", "b", "c")
+    rng = np.random.default_rng(8)
+    return Posterior(
+        names, rng.normal(size=(30, 4, 3)), rng.normal(size=(30, 4)), acceptance=0.4, tau=np.array([1.0, 2.0, np.nan]), converged=True,
+        burn=5, thin=2, seed=2**70, marginalised=("a",), derived=("c",), notes=("A note.",),
+    )  # fmt: skip
+
+
+MAKERS = {"fit": fitted, "fit by name": fitted_by_name, "model": leaf, "composite": composite, "posterior": drawn}
 
 
 @pytest.fixture(scope="session")
-def texts():
+def good(tmp_path_factory):
+    """The files of each kind of saved thing, by name; the document is always fit.json."""
+    found = {}
+    for kind, make in MAKERS.items():
+        folder = tmp_path_factory.mktemp("good")
+        io.save(make(), folder / "fit.json")
+        found[kind] = {path.name: path.read_bytes() for path in folder.iterdir()}
+    return found
+
+
+@pytest.fixture(scope="session")
+def texts(good):
     """The text of a good document of each kind."""
-    return {kind: io.dumps(io.document(make())) for kind, make in MAKERS.items()}
+    return {kind: files["fit.json"].decode() for kind, files in good.items()}
+
+
+@pytest.fixture
+def laid(good, canary, tmp_path):
+    """The working folder, with what stands beside good documents."""
+    for files in good.values():
+        for name, raw in files.items():
+            if name != "fit.json":
+                (tmp_path / name).write_bytes(raw)
+    return tmp_path
 
 
 @pytest.fixture(params=MAKERS)

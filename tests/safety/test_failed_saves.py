@@ -147,6 +147,59 @@ def test_what_can_not_be_kept_touches_no_file(tmp_path):
     assert path.read_text() == "old"
 
 
+def pair(folder):
+    """Names and contents of all files."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("which", [".npz", ".json."])
+@pytest.mark.parametrize("step", [step for step in STEPS if step != "chmod"])
+def test_a_pair_is_exchanged_whole_or_not_at_all(step, which, makers, tmp_path, monkeypatch):
+    """Whichever of the two files can't be written, at whatever step: the old pair loads, and nothing new is left."""
+    old, new = makers["posterior"](), makers["posterior"]()
+    new.chain += 1.0
+    old.save(tmp_path / "kept.json")
+    before = pair(tmp_path)
+    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with broken(monkeypatch, step, error, which), pytest.raises(OSError, match="could not be written"):
+        new.save(tmp_path / "kept.json")
+    assert pair(tmp_path) == before
+    assert abs(sf.load(tmp_path / "kept.json").chain.mean()) < 0.5
+    new.save(tmp_path / "kept.json")
+    assert len(pair(tmp_path)) == 2
+    assert sf.load(tmp_path / "kept.json").chain.mean() > 0.5
+
+
+@pytest.mark.parametrize("which", [".npz", ".json."])
+def test_a_first_pair_that_fails_leaves_nothing(which, makers, tmp_path, monkeypatch):
+    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with broken(monkeypatch, "write", error, which), pytest.raises(OSError, match="could not be written"):
+        makers["posterior"]().save(tmp_path / "new.json")
+    assert not pair(tmp_path)
+
+
+def test_the_same_chain_survives_a_failed_save_of_its_document(makers, tmp_path, monkeypatch):
+    """The chain stands there already and belongs to the old document: a failed save must not clear it away."""
+    thing = makers["posterior"]()
+    thing.save(tmp_path / "kept.json")
+    before = pair(tmp_path)
+    thing.notes = ("Another note.",)
+    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with broken(monkeypatch, "replace", error), pytest.raises(OSError, match="could not be written"):
+        thing.save(tmp_path / "kept.json")
+    assert pair(tmp_path) == before
+
+
+def test_an_old_chain_that_can_not_be_removed_is_no_error(makers, tmp_path, monkeypatch):
+    old, new = makers["posterior"](), makers["posterior"]()
+    new.chain += 1.0
+    old.save(tmp_path / "kept.json")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", lambda *args, **kws: (_ for _ in ()).throw(PermissionError(errno.EACCES, "no")))
+        new.save(tmp_path / "kept.json")
+    assert sf.load(tmp_path / "kept.json").chain.mean() > 0.5
+
+
 LIMITED = """
 import resource, signal, sys
 sys.path[:0] = [sys.argv[1]]
