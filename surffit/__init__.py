@@ -1,7 +1,8 @@
 """
 Fits that just fit: plugins on top of lmfit for surfaces, ramps, spectra and images.
 
-Start here: `SurfaceModel` (a plain function becomes a model), `fit_table` (the same on a pandas table), `get_model` (models by
+Start here: `SurfaceModel` (a plain function becomes a model), `fit_table` (the same on a pandas table), `JointModel` (several
+data sets together), `get_model` (models by
 name), `load` (saved fits). Names are loaded on first use; ``import surffit`` itself costs milliseconds.
 """
 
@@ -11,6 +12,8 @@ from surffit._version import __version__
 
 TYPE_CHECKING = False  # type checkers know this name; importing typing would triple the import time
 if TYPE_CHECKING:
+    from surffit.core.joint import JointModel
+    from surffit.core.joint_result import JointResult
     from surffit.core.model import SurfaceModel
     from surffit.core.result import SurfaceResult
     from surffit.io import load
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from surffit.tables import fit_table
 
 _NAMES = {
+    "JointModel": "surffit.core.joint",
+    "JointResult": "surffit.core.joint_result",
     "SurfaceModel": "surffit.core.model",
     "SurfaceResult": "surffit.core.result",
     "Status": "surffit.solve.status",
@@ -29,7 +34,18 @@ _NAMES = {
 }
 _MODULES = ("core", "data", "exceptions", "io", "kernels", "plot", "registry", "solve", "tables", "trace")
 
-__all__ = ["Status", "SurfaceModel", "SurfaceResult", "__version__", "fit_table", "get_model", "load", "models"]
+__all__ = [
+    "JointModel",
+    "JointResult",
+    "Status",
+    "SurfaceModel",
+    "SurfaceResult",
+    "__version__",
+    "fit_table",
+    "get_model",
+    "load",
+    "models",
+]
 
 
 def __dir__():

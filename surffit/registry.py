@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from surffit.core.model import SurfaceModel
 
-__all__ = ["describe", "get_model", "models", "refresh", "registered_as"]
+__all__ = ["describe", "get_model", "models", "name_of", "refresh", "registered_as"]
 
 GROUP = "surffit.models"
 API = 1  # what `surffit_api` on a plugin's class must say; raised when the contract with plugins changes
@@ -167,6 +167,31 @@ def registered_as(model: object) -> tuple[str, dict[str, Any]] | None:
     ('linear', {'prefix': 'a_'})
     """
     return getattr(model, "registered_as", None)
+
+
+def name_of(maker: type) -> str | None:
+    """
+    The name under which a class is offered.
+
+    Parameters
+    ----------
+    maker : type
+        A model's class, such as ``lmfit.models.GaussianModel``.
+
+    Returns
+    -------
+    str or None
+        None if no package, or more than one, offers it.
+
+    Examples
+    --------
+    >>> from lmfit.models import GaussianModel
+    >>> name_of(GaussianModel)
+    'gaussian'
+    """
+    place = f"{maker.__module__}:{maker.__qualname__}"
+    names = [name for name, points in _offers().items() if [point.value for point in points] == [place]]
+    return names[0] if len(names) == 1 else None
 
 
 def _find(name: str) -> metadata.EntryPoint:

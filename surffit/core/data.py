@@ -69,6 +69,11 @@ class FitData:
         return self.data.shape
 
     @property
+    def size(self) -> int:
+        """Number of all points."""
+        return self.data.size
+
+    @property
     def n_used(self) -> int:
         """Number of usable points."""
         return self.data.size if self.used is None else int(self.used.sum())

@@ -317,7 +317,12 @@ def _errors(result: SurfaceResult, c: Conditioning) -> list[str]:
         return [f"No errors: {result._no_errors}"]
     scaled = "scaled by the reduced chi-square" if result.scale_covar else "taken from the given data errors as they are"
     exact = "exact " if c.derivatives == "graph" else ""
-    lines = [f"Errors come from the {exact}Jacobian {'at the minimum' if result.success else 'where the fit ended'} by QR, {scaled}."]
+    where = "at the minimum" if result.success else "where the fit ended"
+    how = {
+        "hessian": f"numerical second derivatives of what was minimised, {where}",
+        "mcmc": "a posterior chain around the minimum",
+    }.get(result.covar_source, f"the {exact}Jacobian {where} by QR")
+    lines = [*result.covar_notes, f"Errors come from {how}, {scaled}."]
     observed = result._covariance.observed()
     if observed is not None and result.success:
         with np.errstate(all="ignore"):

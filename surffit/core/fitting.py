@@ -9,6 +9,7 @@ import lmfit
 import numpy as np
 
 from ..exceptions import NonFiniteError, ParameterError, TooFewPointsError
+from ..solve.around import innermost
 from ..solve.minimum import Options, minimise
 from ..solve.polish import DenseSurveyor
 from ..solve.status import Status
@@ -16,6 +17,10 @@ from ..solve.verdict import Solution
 from .bind import bind
 from .bound import Bound, free_names, inside
 from .data import FitData, open_door
+from .exchange import in_order
+from .joint_bind import bind_joint
+from .joint_data import JointData
+from .likelihood import check, solve, wrap
 from .methods import by_lmfit, is_lmfit_method
 from .outcome import FitCall, Outcome
 from .parameters import copy_parameters, snapshot
@@ -23,7 +28,7 @@ from .parameters import copy_parameters, snapshot
 if TYPE_CHECKING:
     from .model import SurfaceModel
 
-SEPARABLE_OPTIONS = ("rng", "on_interrupt", "polish", "restart", "refine", "jac")
+SEPARABLE_OPTIONS = ("rng", "on_interrupt", "polish", "restart", "refine", "jac", "f_scale")
 ROUTES = (None, "graph", "complex-step", "differences")
 NFEV_PER_PARAMETER = 2000  # lmfit's default limit
 
@@ -31,11 +36,17 @@ NFEV_PER_PARAMETER = 2000  # lmfit's default limit
 def fit(model: SurfaceModel, params: lmfit.Parameters, request: FitCall) -> Outcome:
     """Run one fit; `params` is ours to change."""
     _check_options(request)
-    data = open_door(
-        request.data, request.coords, mask=request.mask, nan_policy=request.nan_policy, coerce=request.coerce, **request.errors
-    )
+    data = _open(model, request)
     with np.errstate(all="ignore"):
         return _solve(model, params, data, request)
+
+
+def _open(model: Any, request: FitCall) -> Any:
+    """The data through the one door; several data sets by their model, which knows what belongs to which."""
+    if hasattr(model, "parts"):
+        return model._open(request)
+    policy = request.nan_policy or "raise"
+    return open_door(request.data, request.coords, mask=request.mask, nan_policy=policy, coerce=request.coerce, **request.errors)
 
 
 def _check_options(request: FitCall) -> None:
@@ -56,18 +67,20 @@ def _check_options(request: FitCall) -> None:
     elif not is_lmfit_method(request.method):
         msg = f"method={request.method!r} is unknown; use 'separable' or one of lmfit's methods such as 'leastsq', 'nelder', 'powell'"
         raise ParameterError(msg)
+    check(request)
 
 
 def _linear_confirmed(bound: Bound, solution: Solution) -> bool:
     """Whether the columns solved for are the derivatives at the end, and give the model's own value there."""
-    problem, m = bound.problem, len(bound.nonlinear)
+    problem, m = innermost(bound.problem), len(bound.nonlinear)
     columns = problem.columns(solution.p[:m])
-    if columns is None:
+    full = (None, solution.here.J) if problem is bound.problem else problem.full(solution.p)
+    if columns is None or full is None:
         return False
     target, phi = columns
     tolerance = 1e-6 + 100.0 * problem.jac_error
     size = np.abs(phi).max(axis=1, initial=0.0)
-    same = (np.abs(phi - solution.here.J[m:]).max(axis=1, initial=0.0) <= tolerance * size).all()
+    same = (np.abs(phi - full[1][m:]).max(axis=1, initial=0.0) <= tolerance * size).all()
     off = target - solution.p[m:] @ phi - problem.residual(solution.p)
     return bool(same and np.abs(off).max() <= tolerance * max(np.abs(target).max(), np.abs(problem.y).max()))
 
@@ -76,10 +89,10 @@ def _bind(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request:
     if linear is None:
         linear = None if model._stated_linear is None else model.linear
     route = request.fit_kws.get("jac") if request.method == "separable" else None
-    return bind(
-        model, params, data, linear=linear,
-        cache=model._structures, rng=request.fit_kws.get("rng") if request.method == "separable" else None, route=route,
-    )  # fmt: skip
+    rng = request.fit_kws.get("rng") if request.method == "separable" else None
+    if isinstance(data, JointData):
+        return bind_joint(model, params, data, linear=linear, rng=rng, route=route)
+    return bind(model, params, data, linear=linear, cache=model._structures, rng=rng, route=route)
 
 
 def _solve(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request: FitCall) -> Outcome:
@@ -116,7 +129,7 @@ def _enough_points(data: FitData, bound: Bound, varying: tuple[str, ...]) -> Non
     n, points = len(bound.names), bound.problem.N
     if points >= n:
         return
-    used, total = data.n_used, data.data.size
+    used, total = data.n_used, data.size
     detail = []
     if data.masked:
         detail.append(f"{data.masked} masked")
@@ -132,6 +145,8 @@ def _enough_points(data: FitData, bound: Bound, varying: tuple[str, ...]) -> Non
 
 def _run(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bound, request: FitCall, notes: list[str]) -> Outcome:
     """One solve from the present starts."""
+    if not request.plain:
+        bound = wrap(bound, data, request)
     problem, m = bound.problem, len(bound.nonlinear)
     kws = request.fit_kws if request.method == "separable" else {}
     known = data.weights is not None and not request.scale_covar
@@ -145,7 +160,9 @@ def _run(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bo
     solver_status: Any = None
     solver_message = None
     try:
-        if request.method == "separable":
+        if not request.plain:
+            solution, solver_status, solver_message = solve(bound, request, options, callback)
+        elif request.method == "separable":
             solution = minimise(problem, alpha, c, options, bound.moments, callback)
         else:
             solution, solver_status, solver_message = by_lmfit(bound, request, options, callback)
@@ -160,10 +177,13 @@ def _run(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bo
             raise _not_finite(model, params, data, bound)
         # a model may have no value on the very bound (a width of 0)
         return _run(model, moved, data, _bind(model, moved, data, request), request, notes)
-    if bound.structure is None and bound.linear and not _linear_confirmed(bound, solution):
+    if bound.derivatives != "graph" and bound.linear and not _linear_confirmed(bound, solution):
         # found by probing, and wrong where it matters
         notes = [*notes, f"{', '.join(bound.linear)} looked linear at the start but are not; all parameters were searched instead."]
         return _run(model, params, data, _bind(model, params, data, request, linear=()), request, notes)
+    if request.method == "separable":
+        solution, exchanged = in_order(model, params, bound, solution, options)
+        notes = [*notes, exchanged] if exchanged else notes
     if bound.stepped or not bound.names:
         # wherever the others end, a better value of these may lie beyond a jump
         solution.status |= Status.NO_EFFECT_AT_START
@@ -188,6 +208,7 @@ def _callback(
         return None
     shown = copy_parameters(params) if request.iter_cb is not None else None
     count = 0
+    rows = innermost(problem)
 
     def callback(alpha: np.ndarray, c: np.ndarray, chi2: float) -> bool:
         nonlocal count
@@ -199,7 +220,7 @@ def _callback(
             shown[name].value = float(value)
         shown.update_constraints()
         count += 1
-        return bool(request.iter_cb(shown, count, problem.residual(p) / problem.unit, **request.coords))
+        return bool(request.iter_cb(shown, count, rows.residual(p) / rows.unit, **request.coords))
 
     return callback
 
@@ -210,6 +231,9 @@ def _usable(guessed: lmfit.Parameters, name: str) -> bool:
 
 def _guess(model: SurfaceModel, data: FitData) -> lmfit.Parameters | None:
     """The model's own guess on the used points; None where there is none or it fails."""
+    if isinstance(data, JointData):
+        found = {key: _guess(part, data.parts[key]) for key, part in model.parts.items()}
+        return model._merged(found) if any(one is not None for one in found.values()) else None
     if type(model).guess is lmfit.Model.guess:
         return None
     coords = {name: data.select(data.coords[name]) if data.elementwise else data.coords[name] for name in data.names}

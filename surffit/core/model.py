@@ -14,6 +14,7 @@ from ..exceptions import ParameterError
 from ..trace.expression import graph_of
 from ..trace.function import GraphFunction
 from .data import NAN_POLICIES
+from .documented import Documented
 from .fitting import fit
 from .keywords import errors_or_starts, has_option, sort_keywords
 from .outcome import FitCall
@@ -25,7 +26,7 @@ from .structure import Structure, own_eval, trace_model
 RESERVED = ("data", "params", "weights", "method", "mask", "coords")
 
 
-class SurfaceModel(lmfit.Model):
+class SurfaceModel(Documented, lmfit.Model):
     """
     A plain function of named arguments as a model: traced, its linear parameters solved exactly.
 
@@ -279,7 +280,7 @@ class SurfaceModel(lmfit.Model):
         var: Any = None,
         ivar: Any = None,
         mask: Any = None,
-        loss: str = "linear",
+        loss: Any = "linear",
         priors: Any = None,
         coords: Mapping[str, Any] | None = None,
         **kwargs: Any,
@@ -332,9 +333,8 @@ class SurfaceModel(lmfit.Model):
         DataError, ParameterError, LinearityError
             For calls that can't be right; a fit that goes badly returns a result that says so.
         """
-        if loss not in ("linear", None) or priors is not None:
-            what = f"loss={loss!r}" if loss not in ("linear", None) else "priors"
-            msg = f"{what} is not available in this version; the loss is least squares (loss='linear') without priors"
+        if priors is not None:
+            msg = "priors are not available in this version"
             raise ParameterError(msg)
         policy = nan_policy if nan_policy is not None else self.nan_policy
         _check_nan_policy(policy)
@@ -348,7 +348,8 @@ class SurfaceModel(lmfit.Model):
         check_parameters(given)
         request = FitCall(
             data=data, coords=known, errors=errors, mask=mask, nan_policy=policy, method=method, iter_cb=iter_cb, scale_covar=scale_covar,
-            calc_covar=calc_covar, max_nfev=max_nfev, fit_kws=dict(fit_kws or {}), coerce=coerce_farray,
+            calc_covar=calc_covar, max_nfev=max_nfev, fit_kws=dict(fit_kws or {}), coerce=coerce_farray, loss=loss,
+            priors=priors,
         )  # fmt: skip
         with np.errstate(all="ignore"):
             return SurfaceResult(self, fit(self, given, request))

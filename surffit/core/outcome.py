@@ -21,7 +21,7 @@ class FitCall:
     coords: dict[str, Any]
     errors: dict[str, Any]
     mask: Any
-    nan_policy: str
+    nan_policy: str | None  # None: what each model of a joint fit says
     method: str = "separable"
     iter_cb: Callable[..., Any] | None = None
     scale_covar: bool = True
@@ -29,6 +29,13 @@ class FitCall:
     max_nfev: int | None = None
     fit_kws: dict[str, Any] = field(default_factory=dict)
     coerce: bool = True
+    loss: Any = "linear"
+    priors: Any = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is least squares of the data alone."""
+        return (self.loss is None or (isinstance(self.loss, str) and self.loss == "linear")) and not self.priors
 
 
 @dataclass(eq=False)

@@ -18,9 +18,9 @@ from lmfit.minimizer import Minimizer, MinimizerResult
 from lmfit.model import ModelResult
 from lmfit.parameter import Parameters
 
-from ..exceptions import DocumentError, ParameterError
+from ..exceptions import DocumentError
 from ..solve.status import Status
-from . import bands, uncertainty
+from . import bands, coststats, uncertainty
 from . import explain as words
 from .conditioning import Conditioning, assess
 from .containers import Wrap
@@ -29,6 +29,7 @@ from .parameters import copy_parameters, rebuild
 
 if TYPE_CHECKING:
     from .outcome import Outcome
+    from .posterior import Posterior
 
 LMFIT_DEFAULTS: dict[str, Any] = {
     "userargs": (), "kws": {}, "user_options": None, "ci_out": None, "_abort": False, "ier": None, "lmdif_message": None,
@@ -50,7 +51,9 @@ class SurfaceResult(ModelResult):
     reason : str
         The same in words.
     covar_source : str
-        "jacobian", or "none" with the reason in `explain()`.
+        "jacobian", "hessian", "mcmc", or "none" with the reason in `explain()`.
+    covar_notes : tuple of str
+        Why earlier rungs of this ladder did not serve.
     conditioning : Conditioning
         Rank, condition numbers, null directions, bounds.
     residual_map : container of the data
@@ -91,6 +94,8 @@ class SurfaceResult(ModelResult):
         self._notes = outcome.notes
         self.components = model.components
         self._statistics(outcome)
+        if not call.plain:
+            coststats.statistics(self, outcome)
         self._values(outcome)
         uncertainty.attach(self, outcome)
         post = getattr(type(model), "post_fit", None)
@@ -213,6 +218,7 @@ class SurfaceResult(ModelResult):
             call.data if data is None else data, self.params if params is None else params, method=method or self.method,
             iter_cb=call.iter_cb, scale_covar=self.scale_covar, fit_kws=call.fit_kws, nan_policy=nan_policy or call.nan_policy,
             calc_covar=self.calc_covar, max_nfev=call.max_nfev, coerce_farray=call.coerce, mask=call.mask if data is None else None,
+            loss=kwargs.pop("loss", call.loss), priors=kwargs.pop("priors", call.priors),
             coords={**call.coords, **{k: v for k, v in kwargs.items() if k in self.model.independent_vars}}, **_drop_none(errors),
             **{k: v for k, v in kwargs.items() if k not in self.model.independent_vars},
         )  # fmt: skip
@@ -321,23 +327,64 @@ class SurfaceResult(ModelResult):
 
         Parameters
         ----------
-        estimator : {"jacobian"}
-            How to get it.
-        rng : optional
-            Not used by "jacobian".
+        estimator : {"jacobian", "hessian", "mcmc"}
+            The QR factor of the derivatives (expected information); numerical second derivatives of what was minimised, in
+            whitened coordinates (observed information); or a posterior chain around the minimum. All three scale the errors
+            alike (`scale_covar`).
+        rng : int or numpy Generator, optional
+            Of the chain; the seed stands in the notes.
 
         Returns
         -------
         NamedCovariance
-            With `.matrix` and `.names`.
+            With `.matrix`, `.names`, `.source`, `.notes` and `.stderr` (a dict).
+
+        Raises
+        ------
+        ParameterError
+            If this estimator gives none here; the sentence says why.
+        ChainTooShortError
+            If the chain did not converge; it is on the error.
         """
-        if estimator != "jacobian":
-            msg = f'estimator={estimator!r} is not available in this version; use "jacobian"'
-            raise ParameterError(msg)
-        if self.covar is None:
-            msg = f"there is no covariance: {self._no_errors}"
-            raise ParameterError(msg)
-        return NamedCovariance(self.covar.copy(), tuple(self.var_names), "jacobian")
+        from .rungs import by_name
+
+        return by_name(self, estimator, rng)
+
+    def sample(self, steps: int = 2000, walkers: int | None = None, rng: Any = None, progress: Any = False) -> Posterior:
+        """
+        Draw the posterior: emcee around the minimum, linear parameters integrated out exactly.
+
+        The prior is flat within the bounds, and 1/sigma for the error of the data where that is scaled (`scale_covar=True`).
+
+        Parameters
+        ----------
+        steps : int
+            Steps of every walker.
+        walkers : int, optional
+            Default: twice as many as parameters that are walked, at least 16.
+        rng : int or numpy Generator, optional
+            The same integer gives the same samples; the seed stands in the answer.
+        progress : bool or callable
+            True: a bar by tqdm; a callable gets (done, total, text).
+
+        Returns
+        -------
+        Posterior
+            With `to_frame`, `summary`, `corner`, `to_arviz`, `evidence` and `more`.
+
+        Raises
+        ------
+        ParameterError
+            If there is nothing to sample, or too few walkers.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the chain is shorter than 50 autocorrelation times.
+        """
+        from .sampling import sample
+
+        return sample(self, steps, walkers, rng, progress)
 
     # ---- tables, pictures, documents -------------------------------------------------------------------------------------
 
@@ -413,7 +460,7 @@ class SurfaceResult(ModelResult):
         fresh = self.model.fit(
             call.data, params if params is not None else self.params, method=method, fit_kws=kws, mask=call.mask,
             nan_policy=call.nan_policy, scale_covar=self.scale_covar, calc_covar=self.calc_covar, coords=call.coords,
-            coerce_farray=call.coerce, **_drop_none(call.errors),
+            coerce_farray=call.coerce, loss=call.loss, priors=call.priors, **_drop_none(call.errors),
         )  # fmt: skip
         return fresh.result
 
@@ -456,18 +503,10 @@ class SurfaceResult(ModelResult):
             self.userfcn = state["model"]._residual
 
 
-class NamedCovariance:
-    """A covariance matrix with its parameters' names and its source."""
-
-    def __init__(self, matrix: np.ndarray, names: tuple[str, ...], source: str) -> None:
-        self.matrix, self.names, self.source = matrix, names, source
-
-    def __repr__(self) -> str:
-        return f"NamedCovariance({', '.join(self.names)}; from the {self.source})"
-
-
-def _portable(data: FitData) -> FitData:
+def _portable(data: Any) -> Any:
     """The data without the closure that re-wraps them: pickle can't carry it."""
+    if hasattr(data, "portable"):  # several data sets
+        return data.portable(_portable)
     return replace(data, opened=replace(data.opened, wrap=_identity))
 
 

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..kernels.warned import filtered
-from ..solve.covariance import from_factor
+from ..solve.covariance import Covariance, from_factor
 from ..solve.status import Status
+from . import coststats
 from .parameters import copy_parameters
 from .predict import standard_error
+from .rungs import ladder, laid_out, matrix_of, settle_status
 
 if TYPE_CHECKING:
     from .outcome import Outcome
@@ -27,7 +29,12 @@ def attach(result: SurfaceResult, outcome: Outcome) -> None:
     result.covar_source = "none"
     for par in result.params.values():
         par.stderr, par.correl = 0.0, None
-    result._covariance = cov = from_factor(solution.here, problem.n, solution.B)
+    source, lacks = "jacobian", ""
+    if outcome.call.plain:
+        cov = from_factor(solution.here, problem.n, solution.B)
+    else:
+        cov, source, lacks = coststats.covariance(outcome)
+    result._covariance = cov
     result._no_errors = ""
     if not result.calc_covar:
         result._no_errors = "calc_covar=False: no covariance was asked for."
@@ -38,24 +45,27 @@ def attach(result: SurfaceResult, outcome: Outcome) -> None:
         )
     elif result.status & Status.NOT_A_MINIMUM:
         result._no_errors = "the point is not a minimum, so chi-square does not rise on all sides of it."
+    elif lacks:
+        result._no_errors = lacks
     # in the rows' own unit, where nothing under- or overflows; a fit without residual is sure to the rounding of the data only
     spread = math.sqrt(solution.here.chi2 / max(1, result.nfree))
     per_point = problem.noise / math.sqrt(problem.N)
     result._sd_scale = float(max(spread, per_point)) if result.scale_covar else problem.unit
+    if cov.scale is not None:
+        result._sd_scale = 1.0
     if result._no_errors:
         result._sd_scale = np.nan
-    n = result.nvarys
-    at = {name: i for i, name in enumerate(result.var_names)}
-    where = [at[name] for name in bound.names]
-    stderr, correlation = np.full(n, np.nan), np.full((n, n), np.nan)
-    stderr[where] = cov.sd * result._sd_scale
-    correlation[np.ix_(where, where)] = cov.correlation
-    if not result._no_errors:
-        stderr[[at[name] for name in bound.unused + bound.stepped]] = np.inf
-        safe = np.where(np.isfinite(stderr), stderr, 0.0)
-        result.covar = correlation * safe * safe[:, None]
-        result.covar.flat[:: n + 1] = stderr**2
-        result.covar_source, result.errorbars = "jacobian", True
+    result.covar_notes = ()
+    if result._no_errors:
+        source = "none"
+    elif outcome.call.plain:
+        cov, source = _climb(result, outcome)
+    stderr, correlation = laid_out(result, outcome, cov)
+    if source != "none":
+        result.covar = matrix_of(stderr, correlation)
+        result.covar_source, result.errorbars = source, True
+    else:
+        stderr[:] = np.nan
     errors, rows = stderr.tolist(), correlation.tolist()
     sure = [i for i, error in enumerate(errors) if 0.0 < error < math.inf]
     for i, name in enumerate(result.var_names):
@@ -72,6 +82,29 @@ def attach(result: SurfaceResult, outcome: Outcome) -> None:
                 par.stderr = np.inf
             elif g is not None and (np.abs(g[solution.held]) > 0).any():
                 par.stderr = np.nan  # as that of the parameter on its bound
+
+
+def _climb(result: SurfaceResult, outcome: Outcome) -> tuple[Covariance, str]:
+    """The first rung of the ladder that stands: its covariance with unit variance, and its name."""
+    climbed = ladder(outcome, result._covariance, result._sd_scale)
+    result.covar_notes = climbed.notes
+    cov = climbed.covariance
+    if cov is None:
+        result._no_errors, result._sd_scale = " ".join(climbed.notes), np.nan
+        return result._covariance, "none"
+    if climbed.source == "jacobian":
+        return result._covariance, "jacobian"
+    # what a higher rung determines uses up freedom, and flags of what the derivatives missed go
+    problem, here = outcome.bound.problem, outcome.solution.here
+    result._covariance = cov
+    result.nfree = problem.ndata - cov.rank
+    result.redchi = here.chi2 / problem.unit / problem.unit / max(1, result.nfree)
+    if result.scale_covar:
+        result._sd_scale = float(max(math.sqrt(here.chi2 / max(1, result.nfree)), problem.noise / math.sqrt(problem.N)))
+    if result.status & (Status.STALLED | Status.NO_EFFECT_AT_START | Status.RANK_DEFICIENT):
+        result.status = settle_status(result.status, cov)
+        result.success = result.status.success
+    return cov, climbed.source
 
 
 def constraint_gradient(result: SurfaceResult, name: str) -> np.ndarray | None:

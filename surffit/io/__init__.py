@@ -1,23 +1,24 @@
 """
-Saved fits: JSON documents that are written atomically and never executed.
+Saved fits and models: JSON documents that are written atomically and never executed.
 
 A document holds names, numbers and, where the model's function could be traced, the graph of its
 arithmetic. Reading one parses strict JSON, checks every entry against what `save` writes, and builds
-the result from it: no pickle, no eval, no import of a name that stands in the file.
+what was saved from it: no pickle, no eval, no import of a name that stands in the file.
 
 Functions
 ---------
 save, load
-    Write and read one fit.
-document, read_result
+    Write and read one fit or model.
+document, read_result, read_model
     The same as a dict, for the shell and for other carriers.
 dumps, parse, write_atomic
     Strict JSON text, a strict way to read it, a safe way to write: what other documents share.
 """
 
 from surffit.io.files import dumps, parse, write_atomic
+from surffit.io.models import read_model
 from surffit.io.reading import read_result
 from surffit.io.store import load, save
 from surffit.io.writing import document
 
-__all__ = ["document", "dumps", "load", "parse", "read_result", "save", "write_atomic"]
+__all__ = ["document", "dumps", "load", "parse", "read_model", "read_result", "save", "write_atomic"]

@@ -4,33 +4,97 @@ from __future__ import annotations
 
 import keyword
 import math
-from collections.abc import Container
+import unicodedata
+from collections.abc import Container, Iterator, Mapping
 
-from surffit.exceptions import DocumentError, ExpressionError
+from surffit.exceptions import DocumentError, ExpressionError, UnsafeFileError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["KEYS", "LISTS", "MODEL_KEYS", "PARAM_KEYS", "SCHEMA", "STATS", "TEXTS", "check_expression", "check_name", "is_plain"]
+__all__ = [
+    "FLAGS", "KEYS", "LISTS", "MODEL_KEYS", "MOST_PARAMETERS", "NUMBERS", "PARAM_KEYS", "SCHEMA", "STATS", "TEXTS", "WHOLE", "WORDS",
+    "check_expression", "check_name", "check_text", "clean", "exactly", "floats", "in_order", "is_plain", "real", "shown",
+]  # fmt: skip
 
 SCHEMA = "surffit.result/1"
 KEYS = {"schema", "surffit", "model", "params", "chisqr", "redchi", "covar", "covar_source", "stats"}
 PARAM_KEYS = {"value", "stderr", "vary", "min", "max", "expr", "init_value"}
 MODEL_KEYS = {"graph": {"kind", "name", "independent_vars", "graph"}, "registered": {"kind", "name", "options"}}
+WORDS = ("method", "message", "reason")
+WHOLE = ("ndata", "nvarys", "nfree", "nfev", "solver_status")
+NUMBERS = ("aic", "bic", "rsquared")
+FLAGS = ("success", "errorbars", "aborted", "scale_covar")
 STATS = (
     "method", "ndata", "nvarys", "nfree", "nfev", "aic", "bic", "rsquared", "success", "message", "errorbars", "aborted",
     "scale_covar", "reason", "solver_status",
 )  # fmt: skip
 LISTS = ("status", "linear", "at_bound")
 TEXTS = ("explain", "data_sha256")
+LONGEST_TEXT = 100_000
+MOST_PARAMETERS = 10_000
+DEEPEST_CHAIN = 500
+
+
+def exactly(content: Any, keys: set[str], where: str) -> None:
+    """Exactly these keys, in a dict."""
+    if not isinstance(content, Mapping) or set(content) != keys:
+        if isinstance(content, Mapping):
+            odd = sorted(map(repr, set(content) ^ keys))[:5]
+            found = f"unexpected or missing entries {', '.join(odd)[:200]}"
+        else:
+            found = f"{type(content).__name__} where an object belongs"
+        msg = f"{where} has {found}; surffit never writes that"
+        raise UnsafeFileError(msg)
+
+
+def real(value: Any, where: str) -> float:
+    """A number of a document: null is nan, "inf" and "-inf" are infinities."""
+    if value is None:
+        return math.nan
+    if isinstance(value, str) and value in ("inf", "-inf"):
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        msg = f"{where} is {shown(value)}, where a number, null, 'inf' or '-inf' belongs"
+        raise UnsafeFileError(msg)
+    return float(value)
+
+
+def shown(value: Any) -> str:
+    """The beginning of any value, for a sentence; a huge one is not written out for it."""
+    if isinstance(value, list | dict):
+        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
+    return ascii(value[:60]) if isinstance(value, str) else repr(value)[:60]
 
 
 def check_name(name: Any, error: type[DocumentError]) -> None:
-    """Parameter and variable names are identifiers, with nothing that Python or a report could take for more."""
-    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("__") or len(name) > 200:
-        msg = f"{str(name)[:60]!r} is not a name that a document can hold; use a plain identifier that does not begin with two underscores"
+    """Parameter and variable names are identifiers as Python keeps them, with nothing that a report could take for more."""
+    if (
+        not isinstance(name, str) or len(name) > 200 or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("__")
+        or unicodedata.normalize("NFKC", name) != name
+    ):  # fmt: skip
+        msg = f"{shown(name)} is not a name that a document can hold; use a plain identifier that does not begin with two underscores"
         raise error(msg, name=name)
+
+
+def check_text(value: Any, where: str, longest: int = LONGEST_TEXT) -> str:
+    """A text without control characters, which would steer the terminal that it is printed on."""
+    if not isinstance(value, str) or len(value) > longest:
+        msg = f"{where} is {shown(value)}, where a text of at most {longest} characters belongs"
+        raise UnsafeFileError(msg)
+    if clean(value) != value:
+        msg = f"{where} holds control characters, {shown(value)}; surffit never writes that"
+        raise UnsafeFileError(msg)
+    return value
+
+
+def clean(text: str, longest: int = LONGEST_TEXT) -> str:
+    """A text as a document can hold it: no control characters but new lines and tabs, and not too long."""
+    text = text[:longest]
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
 
 
 def check_expression(name: str, text: Any, known: Container[str], error: type[DocumentError]) -> str:
@@ -43,13 +107,95 @@ def check_expression(name: str, text: Any, known: Container[str], error: type[Do
     try:
         used = names(text)
     except ExpressionError as err:
-        msg = f"the constraint of {name}, {str(text)[:80]!r}, can't be kept in a document: {err}"
+        msg = f"the constraint of {name}, {text[:80]!a}, can't be kept in a document: {err}"
         raise error(msg, name=name, expr=text) from err
     unknown = [other for other in used if other not in known]
     if unknown:
         msg = f"the constraint of {name}, {text!r}, uses {unknown[0]!r}, which is no parameter of this fit"
         raise error(msg, name=name, expr=text)
     return text
+
+
+def in_order(texts: Mapping[str, str], error: type[DocumentError]) -> Iterator[str]:
+    """Names of constrained parameters, each after those that its constraint uses; circles and endless chains are refused."""
+    from surffit.trace.expression import names
+
+    needs = {name: set(names(text)) & set(texts) for name, text in texts.items()}
+    for _ in range(DEEPEST_CHAIN):
+        ready = [name for name, others in needs.items() if not others]
+        if not ready:
+            break
+        yield from ready
+        done = set(ready)
+        needs = {name: others - done for name, others in needs.items() if name not in done}
+    if needs:
+        first = list(needs)
+        ends = any(not others for others in needs.values())
+        what = f"lean on each other more than {DEEPEST_CHAIN} deep" if ends else "refer to each other in a circle"
+        msg = f"the constraints of {', '.join(first[:5])}{' ...' if len(first) > 5 else ''} {what}"
+        raise error(msg, names=tuple(first))
+
+
+def floats(text: str) -> str:
+    """
+    The expression such that no power of whole numbers stands in it and its value is no whole number; most are so already.
+
+    lmfit evaluates constraints with Python's integers, and ``9**9999**9999`` of integers never ends; floats overflow at once.
+    Tests are whole numbers too: ``(a > 0) + (a > 0)`` is 2. Multiplying by 1.0 changes no digit.
+    """
+    import ast
+
+    tree = ast.parse(text.strip(), mode="eval")
+    if not _whole(tree.body) and not any(isinstance(node, ast.BinOp) and _tower(node) for node in ast.walk(tree)):
+        return text
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, int):
+            node.value = float(node.value)
+
+    def real_valued(node: ast.AST) -> ast.expr:
+        return ast.BinOp(node, ast.Mult(), ast.Constant(1.0))  # type: ignore[arg-type]
+
+    class Rewrite(ast.NodeTransformer):
+        def visit_Compare(self, node: ast.Compare) -> ast.expr:
+            return real_valued(self.generic_visit(node))
+
+        def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+            self.generic_visit(node)
+            if isinstance(node.op, ast.Pow):
+                node.left = real_valued(node.left)
+            return node
+
+    return ast.unparse(ast.fix_missing_locations(Rewrite().visit(tree)))
+
+
+def _whole(node: Any) -> bool:
+    """Whether a part of a checked expression may be a whole number; parameters are floats."""
+    import ast
+
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, int)
+    if isinstance(node, ast.Compare):
+        return True
+    if isinstance(node, ast.UnaryOp):
+        return _whole(node.operand)
+    if isinstance(node, ast.BinOp):
+        return not isinstance(node.op, ast.Div) and _whole(node.left) and _whole(node.right)
+    if isinstance(node, ast.Call):
+        called = getattr(node.func, "id", "")
+        return called in ("abs", "imag", "max", "min", "real", "square", "where") and any(map(_whole, node.args))
+    return False
+
+
+def _tower(node: Any) -> bool:
+    """Whether a power may be one of whole numbers: a parameter's square is not, a parameter to a parameter could be one day."""
+    import ast
+
+    if not isinstance(node.op, ast.Pow):
+        return False
+    small = isinstance(node.right, ast.Constant) and isinstance(node.right.value, int) and node.right.value <= 100
+    base = _whole(node.left) or isinstance(node.left, ast.Name)
+    exponent = _whole(node.right) or isinstance(node.right, ast.Name)
+    return base and exponent and not (small and isinstance(node.left, ast.Name))
 
 
 def is_plain(value: Any, depth: int = 3) -> bool:

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from surffit.exceptions import DocumentError, UnsafeFileError
-from surffit.io.checks import KEYS, LISTS, MODEL_KEYS, PARAM_KEYS, STATS, TEXTS, check_expression, check_name, is_plain
+from surffit.io.checks import (
+    FLAGS,
+    KEYS,
+    LISTS,
+    MODEL_KEYS,
+    MOST_PARAMETERS,
+    NUMBERS,
+    PARAM_KEYS,
+    STATS,
+    TEXTS,
+    WHOLE,
+    check_expression,
+    check_name,
+    check_text,
+    exactly,
+    floats,
+    in_order,
+    real,
+    shown,
+)  # fmt: skip
+from surffit.io.models import read_graph, read_registered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,46 +58,15 @@ def read_result(content: Mapping[str, Any], model: Any = None) -> Any:
     """
     from surffit.core.restore import restore  # core stands on lmfit, whose import costs a second
 
-    _exactly(content, KEYS, "the document")
+    exactly(content, KEYS, "the document")
+    check_text(content["surffit"], "the version", 100)
     params = _read_params(content["params"])
     covar, covar_names = _read_covar(content["covar"], params)
     stats = _read_stats(content["stats"])
-    stats |= {name: _real(content[name], name) for name in ("chisqr", "redchi")}
-    stats["covar_source"] = _text(content["covar_source"], "covar_source")
+    stats |= {name: real(content[name], name) for name in ("chisqr", "redchi")}
+    stats["covar_source"] = check_text(content["covar_source"], "covar_source")
     built = _read_model(content["model"]) if model is None else _given_model(model, params)
     return restore(built, params, covar=covar, covar_names=covar_names, stats=stats)
-
-
-def _exactly(content: Any, keys: set[str], where: str) -> None:
-    """Exactly these keys, in a dict."""
-    if not isinstance(content, Mapping) or set(content) != keys:
-        if isinstance(content, Mapping):
-            odd = sorted(map(repr, set(content) ^ keys))[:5]
-            found = f"{'unexpected or missing entries'} {', '.join(odd)[:200]}"
-        else:
-            found = f"{type(content).__name__} where an object belongs"
-        msg = f"{where} has {found}; surffit never writes that"
-        raise UnsafeFileError(msg)
-
-
-def _real(value: Any, where: str) -> float:
-    """A number of a document."""
-    if value is None:
-        return math.nan
-    if value in ("inf", "-inf"):
-        return float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        msg = f"{where} is {str(value)[:60]!r}, where a number, null, 'inf' or '-inf' belongs"
-        raise UnsafeFileError(msg)
-    return float(value)
-
-
-def _text(value: Any, where: str) -> str:
-    """A short text of a document."""
-    if not isinstance(value, str) or len(value) > 100_000:
-        msg = f"{where} is {str(value)[:60]!r}, where a short text belongs"
-        raise UnsafeFileError(msg)
-    return value
 
 
 def _read_params(content: Any) -> Any:
@@ -88,15 +76,18 @@ def _read_params(content: Any) -> Any:
     if not isinstance(content, Mapping):
         msg = "the document's params are no object; surffit never writes that"
         raise UnsafeFileError(msg)
+    if len(content) > MOST_PARAMETERS:
+        msg = f"the document has {len(content)} parameters, where at most {MOST_PARAMETERS} are read"
+        raise UnsafeFileError(msg)
     params = lmfit.Parameters()
     for name, entry in content.items():
         check_name(name, UnsafeFileError)
-        _exactly(entry, PARAM_KEYS, f"parameter {name}")
+        exactly(entry, PARAM_KEYS, f"parameter {name}")
         if not isinstance(entry["vary"], bool):
             msg = f"parameter {name} has vary = {str(entry['vary'])[:40]!r}, where true or false belongs"
             raise UnsafeFileError(msg)
-        low, high = (_real(entry[side], f"{side} of {name}") for side in ("min", "max"))
-        value = _real(entry["value"], f"value of {name}")
+        low, high = (real(entry[side], f"{side} of {name}") for side in ("min", "max"))
+        value = real(entry["value"], f"value of {name}")
         # lmfit would swap or clip without a word
         if not low < high or value < low or value > high:
             msg = f"parameter {name} has the value {value} with min {low} and max {high}; surffit never writes that"
@@ -104,46 +95,22 @@ def _read_params(content: Any) -> Any:
         params.add(lmfit.Parameter(name, value=value, vary=entry["vary"], min=low, max=high))
     _read_constraints({name: entry["expr"] for name, entry in content.items() if entry["expr"] is not None}, params)
     for name, entry in content.items():
-        params[name].init_value = _real(entry["init_value"], f"init_value of {name}")
-        params[name].stderr = _real(entry["stderr"], f"stderr of {name}")
+        params[name].init_value = real(entry["init_value"], f"init_value of {name}")
+        params[name].stderr = real(entry["stderr"], f"stderr of {name}")
     return params
 
 
 def _read_constraints(content: Mapping[str, Any], params: Any) -> None:
     """Constraints into the Parameters (in place), if they are on the whitelist and don't refer to each other in a circle."""
-    from surffit.trace.expression import names
-
-    needs = {name: set(names(check_expression(name, text, params, UnsafeFileError))) & set(content) for name, text in content.items()}
-    while needs:
-        ready = [name for name, others in needs.items() if not others & set(needs)]
-        if not ready:
-            msg = f"the constraints of {', '.join(needs)} refer to each other in a circle"
-            raise UnsafeFileError(msg, names=tuple(needs))
-        for name in ready:
-            del needs[name]
-            try:
-                params[name].set(expr=_floats(content[name]))
-                params[name].value  # noqa: B018 -- lmfit evaluates here
-            except (ArithmeticError, NotImplementedError, RuntimeError, TypeError, ValueError) as err:
-                msg = f"the constraint of {name}, {content[name]!r}, can't be evaluated: {err}"
-                raise UnsafeFileError(msg, name=name, expr=content[name]) from err
-
-
-def _floats(text: str) -> str:
-    """
-    The expression with float constants, where whole numbers could be raised to a power.
-
-    lmfit evaluates constraints with Python's integers, and ``9**9999**9999`` of integers never ends. Floats overflow at once.
-    """
-    import ast
-
-    if "**" not in text:
-        return text
-    tree = ast.parse(text.strip(), mode="eval")
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, int):
-            node.value = float(node.value)
-    return ast.unparse(tree)
+    for name, text in content.items():
+        check_expression(name, text, params, UnsafeFileError)
+    for name in in_order(content, UnsafeFileError):
+        try:
+            params[name].set(expr=floats(content[name]))
+            float(params[name].value)  # lmfit evaluates here
+        except Exception as err:  # asteval hands on whatever the arithmetic raised
+            msg = f"the constraint of {name}, {content[name]!r}, can't be evaluated: {str(err)[:200]}"
+            raise UnsafeFileError(msg, name=name, expr=content[name]) from err
 
 
 def _read_covar(content: Any, params: Any) -> tuple[Any, list[str]]:
@@ -152,7 +119,7 @@ def _read_covar(content: Any, params: Any) -> tuple[Any, list[str]]:
 
     if content is None:
         return None, []
-    _exactly(content, {"names", "values"}, "the covariance")
+    exactly(content, {"names", "values"}, "the covariance")
     names, rows = content["names"], content["values"]
     if not isinstance(names, list) or not all(isinstance(name, str) and name in params for name in names) or len(set(names)) != len(names):
         msg = "the covariance names other parameters than the document has"
@@ -160,27 +127,36 @@ def _read_covar(content: Any, params: Any) -> tuple[Any, list[str]]:
     if not isinstance(rows, list) or len(rows) != len(names) or any(not isinstance(row, list) or len(row) != len(names) for row in rows):
         msg = f"the covariance is not a {len(names)} x {len(names)} matrix"
         raise UnsafeFileError(msg)
-    values = [[_real(value, "the covariance") for value in row] for row in rows]
+    values = [[real(value, "the covariance") for value in row] for row in rows]
     return np.array(values, dtype=float).reshape(len(names), len(names)), names
 
 
 def _read_stats(content: Any) -> dict[str, Any]:
     """Statistics: numbers, words, switches, and lists of words."""
-    _exactly(content, {*STATS, *LISTS, *TEXTS}, "stats")
+    exactly(content, {*STATS, *LISTS, *TEXTS}, "stats")
     stats: dict[str, Any] = {}
     for name, value in content.items():
         if name in LISTS:
-            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-                msg = f"stats has {name} = {str(value)[:60]!r}, where a list of names belongs"
+            if not isinstance(value, list) or len(value) > MOST_PARAMETERS or not all(isinstance(item, str) for item in value):
+                msg = f"stats has {name} = {shown(value)}, where a list of names belongs"
                 raise UnsafeFileError(msg)
-            stats[name] = _read_status(value) if name == "status" else tuple(value)
-        elif value is None or isinstance(value, bool):
+            stats[name] = _read_status(value) if name == "status" else tuple(check_text(item, name, 200) for item in value)
+        elif value is None:
+            stats[name] = None
+        elif name in FLAGS:
+            if not isinstance(value, bool):
+                msg = f"stats has {name} = {shown(value)}, where true, false or null belongs"
+                raise UnsafeFileError(msg)
             stats[name] = value
-        elif name in ("method", "message", "reason", *TEXTS):
-            stats[name] = _text(value, name)
+        elif name in WHOLE:
+            if type(value) is not int:
+                msg = f"stats has {name} = {shown(value)}, where a whole number or null belongs"
+                raise UnsafeFileError(msg)
+            stats[name] = value
+        elif name in NUMBERS:
+            stats[name] = real(value, name)
         else:
-            real = _real(value, name)
-            stats[name] = int(real) if name in ("ndata", "nvarys", "nfree", "nfev", "solver_status") and math.isfinite(real) else real
+            stats[name] = check_text(value, name)
     return stats
 
 
@@ -191,7 +167,7 @@ def _read_status(names: list[str]) -> Any:
     status = Status(0)
     for name in names:
         if name not in Status.__members__:
-            msg = f"stats has the unknown status {name[:60]!r}"
+            msg = f"stats has the unknown status {shown(name)}"
             raise UnsafeFileError(msg)
         status |= Status[name]
     return status
@@ -203,33 +179,12 @@ def _read_model(content: Any) -> Any:
         return None
     kind = content.get("kind") if isinstance(content, Mapping) else None
     if not isinstance(kind, str) or kind not in MODEL_KEYS:
-        msg = f"the document's model is of the kind {str(kind)[:40]!r}; surffit writes 'graph', 'registered' or null"
+        msg = f"the document's model is of the kind {shown(kind)}; surffit writes 'graph', 'registered' or null"
         raise UnsafeFileError(msg)
-    _exactly(content, MODEL_KEYS[kind], "the model")
-    name = _text(content["name"], "the model's name")
+    exactly(content, MODEL_KEYS[kind], "the model")
     if kind == "registered":
-        from surffit.registry import get_model
-
-        if not isinstance(content["options"], dict) or not is_plain(content["options"]):
-            msg = "the model's options are not plain numbers and texts"
-            raise UnsafeFileError(msg)
-        return get_model(name, **content["options"])
-    from surffit.core.model import SurfaceModel
-    from surffit.trace.document import from_document
-    from surffit.trace.function import GraphFunction
-
-    variables = content["independent_vars"]
-    if not isinstance(variables, list):
-        msg = "the model's independent_vars are no list"
-        raise UnsafeFileError(msg)
-    for variable in variables:
-        check_name(variable, UnsafeFileError)
-    graph = from_document(content["graph"])
-    unknown = [coordinate for coordinate in graph.coordinates if coordinate not in variables]
-    if unknown or len(set(variables)) != len(variables):
-        msg = f"the model's independent_vars {variables} are not those of its graph, {', '.join(graph.coordinates)}"
-        raise UnsafeFileError(msg)
-    return SurfaceModel(GraphFunction(graph, independent_vars=variables), independent_vars=variables, name=name)
+        return read_registered(content)
+    return read_graph({**content, "function": content["name"], "prefix": "", "defaults": {}})
 
 
 def _given_model(model: Any, params: Any) -> Any:

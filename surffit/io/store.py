@@ -8,8 +8,10 @@ from importlib import metadata
 
 from surffit._version import __version__
 from surffit.exceptions import DocumentError, PluginError
-from surffit.io.checks import SCHEMA
-from surffit.io.files import dumps, parse, read_text, write_atomic
+from surffit.io.checks import SCHEMA, clean, shown
+from surffit.io.files import MAX_BYTES, dumps, parse, path_of, read_text, write_atomic
+from surffit.io.models import SCHEMA as MODEL
+from surffit.io.models import read_model
 from surffit.io.reading import read_result
 from surffit.io.writing import document
 
@@ -20,24 +22,24 @@ if TYPE_CHECKING:
 __all__ = ["load", "save"]
 
 GROUP = "surffit.documents"
-MAX_BYTES = 64 * 2**20
+READERS: dict[str, Callable[..., Any]] = {SCHEMA: read_result, MODEL: read_model}
 
 
-def save(result: Any, path: str | os.PathLike[str]) -> None:
+def save(thing: Any, path: str | os.PathLike[str]) -> None:
     """
-    Write a fit to a file.
+    Write a fit or a model to a file.
 
     Parameters
     ----------
-    result : SurfaceResult or lmfit.model.ModelResult
-        A fit.
+    thing : SurfaceResult, lmfit.model.ModelResult, SurfaceModel or lmfit.Model
+        A fit, or a model.
     path : path-like
         The file. It is replaced in one step, or left as it was if anything goes wrong.
 
     Raises
     ------
     DocumentError
-        If the fit holds what `load` would refuse, such as a constraint outside the whitelist of expressions.
+        If it holds what `load` would refuse, such as a constraint outside the whitelist of expressions, or can't travel.
     OSError
         If the file can't be written.
 
@@ -57,12 +59,12 @@ def save(result: Any, path: str | os.PathLike[str]) -> None:
     ...     round(load(path).best_values["slope"], 6)
     3.0
     """
-    write_atomic(path, dumps(document(result)))
+    write_atomic(path, dumps(document(thing)))
 
 
 def load(path: str | os.PathLike[str], model: Any = None, max_bytes: int = MAX_BYTES) -> Any:
     """
-    Read a saved fit. Nothing in the file is ever executed.
+    Read a saved fit or model. Nothing in the file is ever executed.
 
     Parameters
     ----------
@@ -75,32 +77,34 @@ def load(path: str | os.PathLike[str], model: Any = None, max_bytes: int = MAX_B
 
     Returns
     -------
-    SurfaceResult
-        Parameters, errors, covariance and statistics as saved; `eval`, `predict` and reports work. The data are not in the file.
+    SurfaceResult or SurfaceModel
+        What was saved. A fit has its parameters, errors, covariance and statistics; `eval`, `predict` and reports work. The data are
+        not in the file. A model fits and evaluates as the one that was saved.
 
     Raises
     ------
     UnsafeFileError
-        If the file holds anything that `save` never writes, or is too large.
+        If the file holds anything that `save` never writes, is too large, or no regular file.
     DocumentError
         If it is damaged, or of a kind that nothing installed can read.
     OSError
         If it can't be opened.
     """
-    content = parse(read_text(path, max_bytes), str(path))
-    return _reader(content, str(path))(content, model)
+    where = shown(path_of(path))
+    content = parse(read_text(path, max_bytes), where)
+    return _reader(content, where)(content, model)
 
 
 def _reader(content: Mapping[str, Any], where: str) -> Callable[[Mapping[str, Any], Any], Any]:
     """Who reads documents of this schema: registered by installed packages, never named by the file."""
     schema = content["schema"]
-    if schema == SCHEMA:
-        return read_result
-    points = [point for point in metadata.entry_points(group=GROUP) if point.name == schema]
+    if schema in READERS:
+        return READERS[schema]
+    points = [] if len(schema) > 200 else [point for point in metadata.entry_points(group=GROUP) if point.name == schema]
     if not points:
         msg = (
-            f"{where} has the schema {schema[:80]!r}, which nothing installed reads; it was written by surffit "
-            f"{str(content.get('surffit'))[:40]}, this is {__version__}"
+            f"{where} has the schema {shown(schema)}, which nothing installed reads; it was written by surffit "
+            f"{clean(str(content.get('surffit'))[:40])}, this is {__version__}"
         )
         raise DocumentError(msg, schema=schema)
     if len({point.value for point in points}) > 1:

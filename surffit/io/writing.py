@@ -7,8 +7,9 @@ from numbers import Integral
 
 from surffit._version import __version__
 from surffit.exceptions import DocumentError
-from surffit.io.checks import SCHEMA, STATS, check_expression, check_name, is_plain
+from surffit.io.checks import FLAGS, MOST_PARAMETERS, SCHEMA, STATS, WHOLE, WORDS, check_expression, check_name, clean, in_order, is_plain
 from surffit.io.files import number
+from surffit.io.models import model_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,18 +18,19 @@ if TYPE_CHECKING:
 __all__ = ["document"]
 
 
-def document(result: Any) -> dict[str, Any]:
+def document(thing: Any) -> dict[str, Any]:
     """
-    A fit as plain dicts, lists, strings and numbers.
+    A fit or a model as plain dicts, lists, strings and numbers.
 
     Parameters
     ----------
-    result : SurfaceResult or lmfit.model.ModelResult
-        A fit.
+    thing : SurfaceResult, lmfit.model.ModelResult, SurfaceModel or lmfit.Model
+        A fit, or a model (see `surffit.io.models.model_document`).
 
     Returns
     -------
     dict
+        Of a fit:
         ``schema``, ``surffit`` (version), ``model``, ``params``, ``chisqr``, ``redchi``, ``covar``, ``covar_source`` and ``stats``,
         ready for strict JSON: nan is None, infinities are "inf" and "-inf".
 
@@ -42,11 +44,21 @@ def document(result: Any) -> dict[str, Any]:
     The model stands in it as its graph, where the function could be traced; else by its registered name; else not at all
     (None). Parameters' ``user_data`` and ``brute_step`` are not kept.
     """
+    from lmfit import Model
+
+    return model_document(thing) if isinstance(thing, Model) else _result_document(thing)
+
+
+def _result_document(result: Any) -> dict[str, Any]:
     names = tuple(result.params)
+    if len(names) > MOST_PARAMETERS:
+        msg = f"a fit of {len(names)} parameters can't be kept in a document, which holds at most {MOST_PARAMETERS}"
+        raise DocumentError(msg)
     for name, par in result.params.items():
         check_name(name, DocumentError)
         if par.expr is not None:
             check_expression(name, par.expr, names, DocumentError)
+    list(in_order({name: par.expr for name, par in result.params.items() if par.expr is not None}, DocumentError))
     return {
         "schema": SCHEMA,
         "surffit": __version__,
@@ -79,7 +91,7 @@ def _model_document(result: Any) -> dict[str, Any] | None:
     graph, variables = _portable_graph(result)
     if graph is not None:
         # without lmfit's frame, which the rebuilt model puts around it again
-        name = str(result.model.name)[:500].removeprefix("Model(").removesuffix(")")
+        name = clean(str(result.model.name), 500).removeprefix("Model(").removesuffix(")")
         return {"kind": "graph", "name": name, "independent_vars": variables, "graph": to_document(graph)}
     known = registered_as(result.model)
     if known is not None and is_plain(known[1]):
@@ -133,24 +145,27 @@ def _covar_document(result: Any) -> dict[str, Any] | None:
 
 def _stats(result: Any) -> dict[str, Any]:
     """Counts, sums, words and flags; a digest says which data they belong to."""
-    import numpy as np
 
     stats: dict[str, Any] = {}
     for name in STATS:
         value = getattr(result, name, None)
-        if value is None or isinstance(value, str):
-            stats[name] = value
-        elif isinstance(value, bool | np.bool_):
+        if value is None:
+            stats[name] = None
+        elif name in WORDS:
+            stats[name] = clean(str(value))
+        elif name in FLAGS:
             stats[name] = bool(value)
+        elif name in WHOLE:
+            stats[name] = int(value) if isinstance(value, Integral) or (isinstance(value, float) and value.is_integer()) else None
         else:
-            stats[name] = int(value) if isinstance(value, Integral) else number(value)
+            stats[name] = number(value)
     status = getattr(result, "status", None)
     stats["status"] = list(getattr(status, "names", ()))
     # a loaded fit has no conditioning any more, but the two lists of names that its file had
     found = getattr(result, "conditioning", None) or result
     for name in ("linear", "at_bound"):
         stats[name] = list(getattr(found, name, ()))
-    stats["explain"] = result.explain() if hasattr(result, "explain") else ""
+    stats["explain"] = clean(result.explain()) if hasattr(result, "explain") else ""
     stats["data_sha256"] = _digest(result)
     return stats
 

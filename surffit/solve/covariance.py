@@ -12,12 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..kernels.dd import dd_dot
 from .polish import Local
 
 # share of a parameter in the null space above which it is undetermined
 UNDETERMINED = 1e-10
 # singular values below this share of the largest make weak directions
 WEAK = 1e-6
+# numbers in the products of all pairs of columns up to which errors are refined: beyond, it costs as much as the fit
+SMALL = 10_000
+# condition from which errors lose more than three digits, so that refining them is worth its while
+LOSSY = 1e3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +43,8 @@ class Covariance:
     root : ndarray, shape (n, rank)
         Root of the determined covariance: a gradient g has the variance |root' g|^2 if it is orthogonal to `null`.
     rank : int
+    scale : float or None
+        By what the errors were multiplied; None where the residual variance is still to come.
     """
 
     sd: np.ndarray
@@ -48,6 +55,7 @@ class Covariance:
     rank: int
     here: Local | None = None
     B: np.ndarray | None = None
+    scale: float | None = None
 
     def observed(self) -> np.ndarray | None:
         """Standard errors (n,) from the observed information (the full Hessian) instead, or None where it isn't known."""
@@ -76,10 +84,10 @@ class Covariance:
         thin = s < WEAK * s[0]
         weak = np.zeros((int(thin.sum()), n))
         weak[:, free[f.pivot]] = Vt[thin] / (norms * f.scale[f.pivot])
-        return s, weak, 1.0 / s[thin]
+        return s, weak, (self.scale or 1.0) / s[thin]
 
 
-def from_factor(here: Local, n: int, B: np.ndarray | None) -> Covariance:
+def from_factor(here: Local, n: int, B: np.ndarray | None, core: np.ndarray | None = None) -> Covariance:
     """
     Covariance with unit variance from the factor at a minimum.
 
@@ -91,10 +99,12 @@ def from_factor(here: Local, n: int, B: np.ndarray | None) -> Covariance:
         Number of all parameters.
     B : ndarray or None
         Scaled curvature of the free parameters, for the observed information.
+    core : ndarray, shape (rank, rank), optional
+        Root of another covariance in units of the errors: CC' in place of the identity.
     """
     f, free = here.f, here.free
     k, rank = free.size, f.rank
-    L, scale = here.left, f.scale
+    L, scale = here.left if core is None else here.left @ core, f.scale
     # all in scaled coordinates, where everything is of order one: raw parameters may be 1e-200 or 1e200
     norms = np.sqrt(np.einsum("ij,ij->i", L, L))
     undetermined = np.zeros(n, dtype=bool)
@@ -116,3 +126,67 @@ def from_factor(here: Local, n: int, B: np.ndarray | None) -> Covariance:
     sd[free], correlation[np.ix_(free, free)], root[free] = errors, block, L / scale[:, None]
     correlation.flat[:: n + 1] = 1.0
     return Covariance(sd, correlation, undetermined, null, root, rank, here, B)
+
+
+def refine_root(here: Local) -> None:
+    """
+    Standard errors to the digits that the columns carry, where there are few of them (in place).
+
+    From R alone their relative error is eps times the condition of the scaled columns. Here (A'A)^{-1} takes Newton's steps
+    X + X (I - A'A X), with A'A and what is left of I in double-double, and the rows of R^{-1} get the norms that follow.
+
+    Parameters
+    ----------
+    here : Local
+        Left as it is below full rank, for many numbers, and beyond a condition of about 1e7, where the steps don't contract.
+    """
+    k = here.free.size
+    if here.f.rank < k or not k or k * k * here.r.size > SMALL:
+        return
+    pivots = np.abs(here.f.r.diagonal())
+    if pivots[0] < LOSSY * pivots[-1]:
+        return
+    a = here.J[here.free] / here.f.scale[:, None]
+    high, low = dd_dot(a[:, None, :], a)
+    left = here.left
+    inverse = left @ left.T
+    size = np.inf
+    while True:
+        part, rest = dd_dot(inverse, high[:, None, :], low[:, None, :])  # rows of A'A times columns of X, which is symmetric
+        error = (np.eye(k) - part) - rest
+        before, size = size, float(np.abs(error).max())
+        if not size < 0.1 * before or not size < 0.1:
+            break
+        inverse += inverse @ error
+        inverse = (inverse + inverse.T) / 2
+    if np.isfinite(before) and (inverse.diagonal() > 0).all():
+        here._left = left * np.sqrt(inverse.diagonal() / np.einsum("ij,ij->i", left, left))[:, None]
+
+
+def from_root(root: np.ndarray, which: np.ndarray, n: int, null: np.ndarray, undetermined: np.ndarray) -> Covariance:
+    """
+    Covariance from a root of it for some of the parameters, the others held or fixed along the null directions.
+
+    Parameters
+    ----------
+    root : ndarray, shape (w, r)
+        Of the covariance with unit variance.
+    which : ndarray of int, shape (w,)
+        Its parameters.
+    n : int
+    null : ndarray, shape (d, n)
+    undetermined : ndarray of bool, shape (n,)
+    """
+    whole = np.zeros((n, root.shape[1]))
+    whole[which] = root
+    largest = np.abs(whole).max(axis=1, initial=0.0)
+    unit = whole / np.where(largest > 0, largest, 1.0)[:, None]  # squares of 1e-200 would be nothing
+    norms = np.sqrt(np.einsum("ij,ij->i", unit, unit))
+    sd = np.where(largest > 0, largest * norms, np.nan)
+    sd[undetermined] = np.inf
+    unit = unit / np.where(norms > 0, norms, 1.0)[:, None]
+    correlation = unit @ unit.T
+    lost = ~(np.isfinite(sd) & (largest > 0))
+    correlation[lost, :] = correlation[:, lost] = np.nan
+    correlation.flat[:: n + 1] = 1.0
+    return Covariance(sd, correlation, undetermined, null, whole, root.shape[1])

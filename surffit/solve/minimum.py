@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .covariance import refine_root
 from .fullspace import Callback, minpack, trust_region
 from .gram import FullEngine, GramEngine, GramSurveyor, IllConditioned, LongMoments, WholeMoments
 from .linear import bounded, factor, refine, solve
@@ -243,15 +244,16 @@ def _linear(problem: Problem, given: np.ndarray | None, options: Options, callba
         if solved is None:
             return None
         c, _, active = solved
-    free = active == 0
+    free, left = active == 0, None
     if options.refine and free.any():
         if not free.all():
             target = target - c[~free] @ phi[~free]
             f = factor(phi[free], problem.jac_error)
         if f is not None and f.rank == int(free.sum()):
-            c[free], _ = refine(np.ascontiguousarray(phi[free]), target, f)
+            c[free], left = refine(np.ascontiguousarray(phi[free]), target, f)
             if problem.linear_bounded:
-                c = np.clip(c, problem.lower, problem.upper)
+                inside = np.clip(c, problem.lower, problem.upper)
+                c, left = inside, left if np.array_equal(inside, c) else None
     status = Status.CONVERGED_GRADIENT
     if callback is not None and callback(np.empty(0), c, np.nan):
         status = Status.ABORTED
@@ -266,6 +268,11 @@ def _linear(problem: Problem, given: np.ndarray | None, options: Options, callba
                 if second is not None:
                     solution = better(problem, solution, second)
                     solution.restarts += 1
+        if options.refine:
+            refine_root(solution.here)
+        if left is not None and np.array_equal(solution.p, c):
+            # the residual of the exact minimum, without the rounding of the coefficients
+            solution.here.r, solution.here.chi2 = left, float(left @ left)
         final_flags(problem, solution)
         if solution.here.f.rank < problem.k and _rank_costs(problem, target, phi, solution):
             # the columns do differ, but less than double precision can use: what was found is not the minimum
@@ -394,7 +401,9 @@ def _judge(
         left = math.sqrt(here.qtr @ here.qtr)
         kappa = max(left - 8.0 * EPS * float(terms.max()) * math.sqrt(problem.N), 0.0) / sigma
     K, B, saddle = None, None, None
-    if done.second is not None and problem.m and here.chi2 > problem.noise**2:  # a residual of rounding has a curvature of rounding
+    if (
+        done.second is not None and (problem.m or not problem.least_squares) and here.chi2 > problem.noise**2
+    ):  # a residual of rounding has a curvature of rounding
         K, B = done.second
         if not done.definite or here.f.rank < here.free.size:
             saddle = saddle_direction(problem, here, K, B)

@@ -33,6 +33,7 @@ class Local:
     p, r : ndarray
         Parameters and weighted residual.
     chi2 : float
+        The problem's cost where that is no sum of squares.
     free : ndarray of int
         The parameters that may move, in the order of the factor.
     f : Factor
@@ -47,7 +48,8 @@ class Local:
         self, problem: Problem, p: np.ndarray, r: np.ndarray, free: np.ndarray, f: Factor, qtr: np.ndarray, J: np.ndarray | None
     ) -> None:
         self._problem = problem
-        self.p, self.r, self.chi2 = p, r, float(r @ r)
+        self.p, self.r = p, r
+        self.chi2 = float(r @ r) if problem.least_squares else problem.cost(p)
         self.free, self.f, self.qtr = free, f, qtr
         self._J = J
         self._left: np.ndarray | None = None
@@ -119,7 +121,7 @@ class DenseSurveyor:
 
 def curvature(surveyor: Surveyor, problem: Problem, here: Local) -> tuple[np.ndarray, np.ndarray] | None:
     """K (rank, rank) and the scaled B (n_free, n_free); None where second derivatives can't be had."""
-    if not problem.m:
+    if not problem.m and problem.least_squares:
         return np.zeros((here.f.rank, here.f.rank)), np.zeros((here.free.size, here.free.size))
     B = surveyor.curvature(here)
     if B is None:
@@ -179,7 +181,7 @@ def polish(problem: Problem, surveyor: Surveyor, here: Local, held: np.ndarray, 
         if best_second is not None and left <= FINAL * sigma and here.f.rank == best.f.rank:
             # arrived; the curvature of the step before is as good as new, and what the last step changes in r and J is rounding
             _, step, info = dposv(np.eye(here.f.rank) - best_second[0], z)
-            if not info and not problem.bounded and problem.m:
+            if not info and not problem.bounded and (problem.m or not problem.least_squares):
                 here.p = here.p.copy()
                 here.p[here.free] += here.step(step)
             return Polished(here, remaining(problem, left, sigma), best_second, best_definite, hit)
@@ -195,7 +197,7 @@ def polish(problem: Problem, surveyor: Surveyor, here: Local, held: np.ndarray, 
             best, best_second, best_left, best_definite = here, second, left, definite
         length = math.sqrt(z @ z)
         # linear problems come solved and refined: a further step would only add rounding
-        if length >= last or problem.nfev >= max_nfev or (not problem.m and left <= NEGLIGIBLE * sigma):
+        if length >= last or problem.nfev >= max_nfev or (not problem.m and problem.least_squares and left <= NEGLIGIBLE * sigma):
             break
         before, last = last, length
         p = here.p.copy()

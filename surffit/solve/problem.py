@@ -73,7 +73,14 @@ class Problem:
         Power of two by which all rows were multiplied to keep squares inside float64 (1 for ordinary data).
     nfev, njev : int
         How often values and derivatives were computed.
+    least_squares : bool
+        True: `cost` is the sum of squares of the rows, so that elimination and marginalisation of linear parameters are exact.
+        A problem around a problem (a loss, a prior) may say False.
+    N, ndata : int
+        Number of rows, and how many of them are data (a prior adds rows that are not).
     """
+
+    least_squares = True
 
     def __init__(
         self,
@@ -117,7 +124,7 @@ class Problem:
             largest *= self.unit
         self.w = w
         self.y = weighted
-        self.N = weighted.size
+        self.N = self.ndata = weighted.size
         self.noise = 8.0 * EPS * largest * math.sqrt(self.N)
 
     def _rows(self, arrays: Sequence[Any | None]) -> np.ndarray:
@@ -151,6 +158,12 @@ class Problem:
         """Weighted residual y - F, shape (N,); may hold non-finite values."""
         self.nfev += 1
         return self._left(self.kernel.value(p[: self.m], p[self.m :]))
+
+    def cost(self, p: np.ndarray) -> float:
+        """What is minimised, in the rows' unit squared: chi2 here. Infinite where the model is not finite."""
+        r = self.residual(p)
+        chi2 = float(r.dot(r))
+        return chi2 if math.isfinite(chi2) else math.inf
 
     def full(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Weighted residual (N,) and derivatives of the model (n, N); None if not finite."""

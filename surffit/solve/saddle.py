@@ -85,7 +85,6 @@ def falls(problem: Problem, here: Local, direction: np.ndarray) -> bool:
     length = float(np.sqrt(np.sum((direction[here.free] * here.scale) ** 2))) or 1.0
     for size in np.sqrt(here.chi2) / length * STEPS:
         for sign in (1.0, -1.0):
-            r = problem.residual(np.clip(here.p + sign * size * direction, problem.lower, problem.upper))
-            if float(r @ r) < here.chi2 * (1.0 - LOWER):
+            if problem.cost(np.clip(here.p + sign * size * direction, problem.lower, problem.upper)) < here.chi2 * (1.0 - LOWER):
                 return True
     return False

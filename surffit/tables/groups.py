@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surffit.exceptions import DataError, NonFiniteError, OptionalDependencyError, SurffitError, TooFewPointsError
+from surffit.core.progress import Progress
+from surffit.exceptions import DataError, NonFiniteError, SurffitError, TooFewPointsError
 from surffit.solve.status import Status
 from surffit.tables.columns import Columns, column
 from surffit.tables.verbs import AUGMENT, GLANCE, TIDY, augment, free_name, glance, tidy
@@ -209,7 +210,7 @@ def fit_groups(
     groups: list[Group] = []
     errors: list[Exception] = []
     complete = True
-    with _Progress(progress, len(members)) as report:
+    with Progress(progress, len(members)) as report:
         try:
             for rows in members:
                 groups.append(_fit_group(df, keys, rows, columns, fit_one, errors))
@@ -260,32 +261,3 @@ def _key(part: pd.DataFrame, keys: list[Any]) -> tuple[Any, ...]:
 def _label(keys: list[Any], key: tuple[Any, ...]) -> str:
     """``sample=3, run=b``."""
     return ", ".join(f"{name}={value}" for name, value in zip(keys, key, strict=True))
-
-
-class _Progress:
-    """A bar, a callable, or nothing, behind one call (done, text)."""
-
-    def __init__(self, progress: Any, total: int) -> None:
-        self._total = total
-        self._bar = None
-        self._tell = progress if callable(progress) else None
-        if progress and self._tell is None:
-            try:
-                from tqdm.auto import tqdm
-            except ImportError as err:
-                msg = 'progress=True needs tqdm: pip install "surffit[progress]", or pass a function of (done, total, text)'
-                raise OptionalDependencyError(msg) from err
-            self._bar = tqdm(total=total, unit="fit")
-
-    def __enter__(self) -> Callable[[int, str], None]:
-        return self._report
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def _report(self, done: int, text: str) -> None:
-        if self._bar is not None:
-            self._bar.update(done - self._bar.n)
-        if self._tell is not None:
-            self._tell(done, self._total, text)

@@ -68,7 +68,7 @@ def linear_set(builder: Builder, node: Node, varying: Sequence[str], prefer: Seq
         {tuple(sorted((position[a], position[b]), key=order.__getitem__)) for a, b in pairs if a in position and b in position},
         key=lambda pair: (order[pair[0]], order[pair[1]]),
     )
-    kept = _without_conflicts(affine, conflicts, list(prefer), order)
+    kept = without_conflicts(affine, conflicts, list(prefer), order)
     return LinearSet(
         names=tuple(n for n in varying if n in kept),
         conflicts=tuple((a, b) for a, b in conflicts),
@@ -77,7 +77,7 @@ def linear_set(builder: Builder, node: Node, varying: Sequence[str], prefer: Seq
     )
 
 
-def _without_conflicts(affine: list[str], conflicts: list[tuple[str, ...]], prefer: list[str], order: dict[str, int]) -> set[str]:
+def without_conflicts(affine: list[str], conflicts: list[tuple[str, ...]], prefer: list[str], order: dict[str, int]) -> set[str]:
     """Remove the parameter with most conflicts until none is left; among equals the least preferred goes."""
     wish = {n: k for k, n in enumerate(prefer)}
     kept = set(affine)

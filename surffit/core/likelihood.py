@@ -1,0 +1,181 @@
+"""What `loss=` and `priors=` ask for: checked, turned into problems around the problem, and solved."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..exceptions import DataError, ParameterError
+from ..solve.loss import CONVEX, ROBUST, Poisson, Rho, Robust, Term, UserLikelihood
+from ..solve.lossfit import Scale, minimise_loss
+from ..solve.minimum import Options
+from ..solve.problem import Problem
+from ..solve.reweighted import Reweighted
+from ..solve.verdict import Solution
+from .methods import VECTOR, by_lmfit
+
+if TYPE_CHECKING:
+    from .bound import Bound
+    from .data import FitData
+    from .outcome import FitCall
+
+LOSSES = ("linear", *ROBUST, "poisson")
+REDESCENDING_START = "soft_l1"  # the convex loss whose answer is where those with several minima begin
+
+Callback = Callable[[np.ndarray, np.ndarray, float], bool]
+
+
+def kind_of(loss: Any) -> str:
+    """
+    "linear", "robust", "poisson" or "likelihood".
+
+    Raises
+    ------
+    ParameterError
+        For anything that is no loss.
+    """
+    if loss is None or (isinstance(loss, str) and loss == "linear"):
+        return "linear"
+    if isinstance(loss, str):
+        if loss not in LOSSES:
+            from difflib import get_close_matches
+
+            close = get_close_matches(loss, LOSSES, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(map(repr, LOSSES))}, rho(z), or loss(data, model)"
+            msg = f"loss={loss!r} is unknown; {hint}"
+            raise ParameterError(msg, loss=loss)
+        return "poisson" if loss == "poisson" else "robust"
+    if not callable(loss):
+        msg = f"loss={loss!r} is neither a name nor a function; use one of {', '.join(map(repr, LOSSES))}, rho(z), or loss(data, model)"
+        raise ParameterError(msg)
+    count = _arguments(loss)
+    if count not in (1, 2):
+        msg = f"loss takes {count} arguments; give rho(z) of one (a robust loss), or loss(data, model) of two (-2 ln L per point)"
+        raise ParameterError(msg, arguments=count)
+    return "robust" if count == 1 else "likelihood"
+
+
+def _arguments(func: Callable[..., Any]) -> int:
+    """How many arguments a function asks for."""
+    try:
+        parameters = inspect.signature(func).parameters.values()
+    except (TypeError, ValueError):
+        return 1  # numpy's ufuncs and the like
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return sum(p.default is p.empty for p in positional) or len(positional)
+
+
+def check(request: FitCall) -> None:
+    """Refuse combinations that can't be right; a likelihood knows its errors, so nothing is scaled there."""
+    kind = kind_of(request.loss)
+    if kind == "linear" and "f_scale" in request.fit_kws and request.method == "separable":
+        msg = "f_scale has no effect with loss='linear'; give loss='soft_l1', 'huber', 'cauchy' or 'arctan', or leave it out"
+        raise ParameterError(msg)
+    if kind == "linear" and request.method == "least_squares" and "loss" in request.fit_kws:
+        msg = "fit_kws has 'loss' for method='least_squares'; pass it as fit(..., loss=...), so that the errors fit it too"
+        raise ParameterError(msg)
+    if kind == "linear":
+        return
+    method = request.method.lower()
+    if method in VECTOR or method.startswith("least"):
+        msg = (
+            f"method={request.method!r} minimises a sum of squares, which loss={label(request.loss)} is not; use the default method, or a "
+            "scalar one such as 'nelder'"
+        )
+        raise ParameterError(msg)
+    if "f_scale" in request.fit_kws:
+        value = request.fit_kws["f_scale"]
+        if kind != "robust":
+            msg = f"f_scale has no effect with loss={label(request.loss)}, which knows the errors of its data; leave it out"
+            raise ParameterError(msg)
+        if not (isinstance(value, int | float | np.number) and np.isfinite(value) and float(np.real(value)) > 0.0):
+            msg = f"f_scale={value!r} must be a positive number: the residual, in standard deviations, beyond which a point is an outlier"
+            raise ParameterError(msg)
+    if kind in ("poisson", "likelihood"):
+        given = [name for name, value in request.errors.items() if value is not None]
+        if given:
+            msg = (
+                f"{given[0]} was given with loss={label(request.loss)}, which knows the errors of its data; leave it out "
+                "(mask= excludes points)"
+            )
+            raise ParameterError(msg, names=tuple(given))
+        request.scale_covar = False
+
+
+def label(loss: Any) -> str:
+    """A loss as a user wrote it."""
+    return repr(loss) if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
+
+
+def _check_counts(data: FitData, problem: Problem) -> None:
+    if data.weights is not None:
+        msg = "the data bring their own errors, which loss='poisson' and loss(data, model) don't take; pass the bare values"
+        raise DataError(msg)
+    if np.iscomplexobj(data.data):
+        msg = "the data are complex; counts and loss(data, model) need real numbers"
+        raise DataError(msg)
+
+
+def term_of(request: FitCall, data: FitData, problem: Problem) -> Term:
+    """The loss as a term of the problem's rows."""
+    kind = kind_of(request.loss)
+    if kind == "robust":
+        if isinstance(request.loss, str):
+            return Robust(ROBUST[request.loss], request.loss in CONVEX, problem.unit)
+        return Robust(Rho(request.loss), False, problem.unit)
+    _check_counts(data, problem)
+    if kind == "likelihood":
+        return UserLikelihood(request.loss, problem.y, problem.unit)
+    negative = int((problem.y < 0).sum())
+    if negative:
+        worst = float(problem.y.min()) / problem.unit
+        msg = (
+            f"data have {negative} negative value{'s' if negative > 1 else ''}, the lowest {worst:.6g}; counts are >= 0: mask them, "
+            "or use another loss"
+        )
+        raise DataError(msg, n_negative=negative)
+    if problem.unit != 1.0:
+        msg = f"counts as large as {float(problem.y.max()) / problem.unit:.3g} can't be; loss='poisson' needs numbers of events"
+        raise DataError(msg)
+    return Poisson()
+
+
+def wrap(bound: Bound, data: FitData, request: FitCall) -> Bound:
+    """The binding with the loss around its problem."""
+    problem = bound.problem
+    if kind_of(request.loss) != "linear":
+        problem = Reweighted(problem, term_of(request, data, problem))
+    return replace(bound, problem=problem, moments=None)
+
+
+def solve(bound: Bound, request: FitCall, options: Options, callback: Callback | None) -> tuple[Solution | None, Any, str | None]:
+    """
+    Minimise a wrapped binding.
+
+    Returns
+    -------
+    Solution or None
+        None if the model isn't finite, or not possible, at the start.
+    status, message
+        lmfit's own, where its solver ran.
+    """
+    problem = bound.problem
+    if not isinstance(problem, Reweighted):
+        msg = "there is no loss around this problem"
+        raise TypeError(msg)
+    term, m = problem.term, len(bound.nonlinear)
+    options = replace(options, sigma_known=options.sigma_known or term.likelihood)
+    f_scale = float(request.fit_kws.get("f_scale", 1.0))
+    if isinstance(term, Robust):
+        term.scale = f_scale * problem.unit
+    scale = Scale(problem, f_scale if request.scale_covar and isinstance(term, Robust) else None)
+    milder = None
+    if isinstance(term, Robust) and not term.convex:
+        milder = Robust(ROBUST[REDESCENDING_START], True, term.scale)
+    if request.method == "separable":
+        return minimise_loss(problem, bound.start[:m], bound.start[m:], options, scale, callback, milder), None, None
+    return by_lmfit(bound, request, options, callback)
