@@ -24,6 +24,7 @@ from .likelihood import check, solve, wrap
 from .methods import by_lmfit, is_lmfit_method
 from .outcome import FitCall, Outcome
 from .parameters import copy_parameters, snapshot
+from .priors import count
 
 if TYPE_CHECKING:
     from .model import SurfaceModel
@@ -112,7 +113,7 @@ def _solve(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request
             params[name].value = guessed[name].value
         notes.append(f"{', '.join(names)} had no start and {'was' if len(names) == 1 else 'were'} guessed from the data.")
         bound = _bind(model, params, data, request)
-    _enough_points(data, bound, varying)
+    _enough_points(data, bound, varying, count(request.priors))
     started = snapshot(params)
     outcome = _run(model, params, data, bound, request, notes)
     if outcome.solution.status & Status.NO_EFFECT_AT_START:
@@ -125,9 +126,9 @@ def _solve(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request
     return outcome
 
 
-def _enough_points(data: FitData, bound: Bound, varying: tuple[str, ...]) -> None:
+def _enough_points(data: FitData, bound: Bound, varying: tuple[str, ...], priors: int = 0) -> None:
     n, points = len(bound.names), bound.problem.N
-    if points >= n:
+    if points + priors >= n:
         return
     used, total = data.n_used, data.size
     detail = []
@@ -146,7 +147,7 @@ def _enough_points(data: FitData, bound: Bound, varying: tuple[str, ...]) -> Non
 def _run(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bound, request: FitCall, notes: list[str]) -> Outcome:
     """One solve from the present starts."""
     if not request.plain:
-        bound = wrap(bound, data, request)
+        bound = wrap(bound, data, params, request)
     problem, m = bound.problem, len(bound.nonlinear)
     kws = request.fit_kws if request.method == "separable" else {}
     known = data.weights is not None and not request.scale_covar

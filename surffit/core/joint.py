@@ -364,6 +364,7 @@ class JointModel(lmfit.Model):
         request = FitCall(
             data=data, coords=options, errors=errors, mask=mask, nan_policy=nan_policy, method=method, iter_cb=iter_cb,
             scale_covar=scale_covar, calc_covar=calc_covar, max_nfev=max_nfev, fit_kws=dict(fit_kws or {}), coerce=coerce_farray,
+            loss=loss, priors=priors,
         )  # fmt: skip
         with np.errstate(all="ignore"):
             return JointResult(self, fit(self, given, request))

@@ -10,8 +10,9 @@ from lmfit.minimizer import Minimizer
 from lmfit.parameter import Parameters
 
 from ..exceptions import ParameterError
+from ..solve.around import innermost
 from ..solve.covariance import Covariance
-from . import bands
+from . import bands, coststats
 from .joint_names import copy_as, names_in
 from .outcome import FitCall
 from .parameters import copy_parameters
@@ -115,6 +116,9 @@ def leverages(result: JointResult) -> list[float]:
         return []
     problem: Any = outcome.bound.problem
     root, p = result._covariance.root, outcome.solution.p
+    if not outcome.call.plain:
+        rows = coststats.leverage_rows(problem, p, root)
+        return [float(np.sum(rows[:, block.rows] ** 2)) for block in innermost(problem).blocks]
     out = []
     for block in problem.blocks:
         full = block.problem.full(p[block.index])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from ..exceptions import DataError, ParameterError
+from ..solve.around import innermost
 from .joint_data import per_key, quoted
 from .joint_part import PartResult, leverages, share
 from .joint_words import report_of_sets, scatter
@@ -30,7 +31,7 @@ class JointResult(SurfaceResult):
         super()._adopt(model, outcome)
         self.weights = outcome.data.weights
         self.userargs = (self.data, self.weights)
-        self._places = dict(zip(model.keys, (block.rows for block in outcome.bound.problem.blocks), strict=True))
+        self._places = dict(zip(model.keys, (block.rows for block in innermost(outcome.bound.problem).blocks), strict=True))
 
     # ---- data sets -------------------------------------------------------------------------------------------------------
 

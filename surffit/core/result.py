@@ -457,6 +457,7 @@ class SurfaceResult(ModelResult):
     def minimize(self, method: str = "leastsq", params: Parameters | None = None, **kws: Any) -> MinimizerResult:
         """Minimise again by `method`, in unit scale; the answer is a `MinimizerResult`, as in lmfit."""
         call = self._call
+        kws = {name: call.fit_kws[name] for name in ("f_scale",) if name in call.fit_kws} | kws
         fresh = self.model.fit(
             call.data, params if params is not None else self.params, method=method, fit_kws=kws, mask=call.mask,
             nan_policy=call.nan_policy, scale_covar=self.scale_covar, calc_covar=self.calc_covar, coords=call.coords,

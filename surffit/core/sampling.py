@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..exceptions import ConvergenceWarning, DocumentError, ParameterError
+from ..solve.loss_covariance import cost_scale
 from ..solve.posterior import ILL, LEAST_ACCEPTED, STEPS_PER_TAU, Division, NoStartError, Run, Target, default_walkers, divide
 from ..solve.status import Status
 from .explain import listed
@@ -62,6 +63,9 @@ def make_target(result: SurfaceResult, sigma: float | None, marginalise: bool = 
 
 def row_scale(result: SurfaceResult) -> float:
     """Standard deviation of a row as the fit sees it, in the rows' unit: what errors with unit variance are multiplied by."""
+    outcome = result._outcome
+    if outcome is not None and not outcome.call.plain:
+        return cost_scale(outcome.bound.problem, outcome.solution.p)
     scale = getattr(result._covariance, "scale", None)
     if scale is not None:  # a likelihood that states its own
         return float(scale)

@@ -327,7 +327,7 @@ def _walk(
 
 
 def _sigma(problem: Problem, chi2: float, options: Options) -> float:
-    sigma = float(np.sqrt(chi2 / max(problem.N - problem.n, 1)))
+    sigma = float(np.sqrt(chi2 / max(problem.N - problem.n, 1))) if chi2 >= 0.0 else problem.unit
     if options.sigma_known:
         sigma = min(sigma, problem.unit)
     return max(sigma, problem.noise, np.finfo(float).tiny)
