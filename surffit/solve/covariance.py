@@ -17,6 +17,8 @@ from .polish import Local
 
 # share of a parameter in the null space above which it is undetermined
 UNDETERMINED = 1e-10
+# entries of a null direction (a unit vector in scaled parameters) that are none
+ROUNDING = 1e-13
 # singular values below this share of the largest make weak directions
 WEAK = 1e-6
 # numbers in the products of all pairs of columns up to which errors are refined: beyond, it costs as much as the fit
@@ -116,7 +118,7 @@ def from_factor(here: Local, n: int, B: np.ndarray | None, core: np.ndarray | No
         V0 = f.null_space()
         lost = np.einsum("ij,ij->j", V0, V0) > UNDETERMINED
         undetermined[free[lost]] = True
-        null[:, free] = V0 / scale
+        null[:, free] = np.where(np.abs(V0) > ROUNDING, V0, 0.0) / scale
         block[lost, :] = block[:, lost] = np.nan
         errors[lost] = np.inf
     block.flat[:: k + 1] = 1.0
