@@ -216,10 +216,11 @@ def _orthogonal(functions: np.ndarray, j: int, raw: np.ndarray, square: np.ndarr
         along = functions[:j] @ (square * new)
         new -= along @ functions[:j]
         parts += along
-    whole = float(np.sqrt(square @ raw**2))
-    parts[np.abs(parts) <= ROUNDING * whole] = 0.0  # symmetric points: what is orthogonal by itself is left alone
-    new = raw - parts @ functions[:j]
-    norm = float(np.sqrt(square @ new**2))
+    whole, norm = (float(np.sqrt(square @ f**2)) for f in (raw, new))
+    small = np.abs(parts) <= ROUNDING * norm
+    if small.any():  # symmetric points: what is orthogonal by itself is left alone
+        new += parts[small] @ functions[:j][small]
+        parts[small] = 0.0
     if not norm > NOTHING * whole:
         new, parts, norm = raw, np.zeros(j), whole if whole > 0.0 else 1.0
     functions[j] = new * (1.0 / norm)
