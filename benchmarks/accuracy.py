@@ -254,7 +254,7 @@ def document(nonlinear: Rows, linear: Rows) -> str:
         "  are polynomials).",
         "- **lmfit**: `Model(func).fit(...)`, default (leastsq); **lmfit, tight**: the same with ftol = xtol = 1e-15 and epsfcn = 2.2e-16.",
         '- **curve_fit**: scipy, method "lm". **least_squares**: scipy, method "trf", x_scale="jac"; it gives no standard errors.',
-        "- **polyfit**: numpy, with its covariance. **Polynomial.fit**: numpy, fitted on [-1, 1] and converted; it gives no standard errors.",
+        "- **polyfit**: numpy, with its covariance. **Polynomial.fit**: numpy, fitted on [-1, 1] and converted; no standard errors.",
         "- **OLS**: statsmodels, its default (pinv) and QR, on the columns of the function.",
         "",
         f"## Non-linear: {len(NIST.NONLINEAR)} problems from two starts each",
