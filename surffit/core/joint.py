@@ -368,7 +368,8 @@ class JointModel(lmfit.Model):
             loss=loss, priors=priors,
         )  # fmt: skip
         with np.errstate(all="ignore"):
-            return JointResult(self, fit(self, given, request))
+            outcome = fit(self, given, request)
+            return JointResult(outcome.model, outcome)
 
     def _open(self, request: FitCall) -> JointData:
         """Every data set through the one door."""

@@ -194,6 +194,8 @@ class _Polynomial:
         # any basis tells a tracer what is linear; numbers need the right one
         self._any = basis or Horner(degree, nvars=len(variables), total=total)
         self.__name__ = "polynomial"
+        where = "" if basis is None else f", as {basis}"
+        self.__doc__ = f"Polynomial of degree {degree} in {', '.join(variables)}{where}."
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         self.__signature__ = inspect.Signature([inspect.Parameter(n, kind) for n in (*variables, *coefficients)])
 

@@ -199,6 +199,24 @@ def test_in_a_joint_fit_with_a_range_of_its_own(scattered):
     assert result.params["b_c0_0"].value - result.params["a_c0_0"].value == pytest.approx(5.0, abs=1e-9)
 
 
+def test_in_a_joint_fit_on_the_range_of_each_data_set(scattered):
+    x, y, z = scattered
+    joint = sf.JointModel({"a": PolynomialSurface(2), "b": PolynomialSurface(2)})
+    b = {"x": x[:60] * 3, "y": y[:60]}
+    for _ in range(2):
+        result = joint.fit({"a": z, "b": z[:60]}, x={"a": x, "b": b["x"]}, y={"a": y, "b": b["y"]})
+        for key, alone in (("a", PolynomialSurface(2).fit(z, x=x, y=y)), ("b", PolynomialSurface(2).fit(z[:60], **b))):
+            for name, par in alone.params.items():
+                assert result.params[f"{key}_{name}"].value == pytest.approx(par.value, rel=1e-9)
+        np.testing.assert_allclose(result.eval()["b"], alone.best_fit, rtol=1e-9)
+    with pytest.raises(ParameterError, match="c1_0 is shared, but the data sets differ in range"):
+        sf.JointModel({"a": PolynomialSurface(1), "b": PolynomialSurface(1)}, shared=["c1_0"]).fit(
+            {"a": z, "b": z[:60]}, x={"a": x, "b": b["x"]}, y={"a": y, "b": b["y"]}
+        )
+    same = sf.JointModel({"a": PolynomialSurface(1), "b": PolynomialSurface(1)}, shared=["c1_0"]).fit({"a": z, "b": z + 1}, x=x, y=y)
+    assert same.success
+
+
 @pytest.mark.parametrize(
     ("kwargs", "sentence"),
     [

@@ -225,3 +225,13 @@ def test_bad_calls(scattered):
     plain = sf.SurfaceModel(lambda x, a: a * x, ["x"]).fit(z, x=x)
     with pytest.raises(ParameterError, match="has no polynomial surface"):
         plain.to_basis("monomial")
+
+
+def test_the_example_runs(project, capsys):
+    import runpy
+
+    runpy.run_path(str(project / "examples" / "conditioned_basis.py"))
+    out = capsys.readouterr().out
+    conditions = [float(line.split()[-1]) for line in out.splitlines() if "condition" in line]
+    assert conditions[0] > 1e8
+    assert conditions[1] < 10
