@@ -13,6 +13,7 @@ import numpy as np
 from ..exceptions import ConvergenceWarning, CovarianceWarning, ParameterError
 from ..solve.hessian import NoCurvatureError, scales
 from ..solve.profile import Profiler, crossing
+from .outcome import refuse_mapped
 from .parameters import copy_parameters
 from .sampling import row_scale
 
@@ -32,6 +33,7 @@ class Profiles:
         call = result._call  # a loaded result says here that it has no data
         outcome = result._outcome
         if outcome is None:
+            refuse_mapped(result)
             msg = "a copied or loaded result holds no model code, so it can't be profiled; fit the data again for that"
             raise ParameterError(msg)
         if not math.isfinite(result._sd_scale):

@@ -12,6 +12,7 @@ from ..solve.hessian import NoCurvatureError
 from ..solve.ladder import ChainError, Climb, climb, hessian, mcmc
 from ..solve.posterior import NoStartError
 from ..solve.status import Status
+from .outcome import refuse_mapped
 from .sampling import drawn_seed, row_scale
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def by_name(result: SurfaceResult, estimator: str, rng: Any) -> NamedCovariance:
         return NamedCovariance(result.covar.copy(), names, estimator, tuple(result.covar_notes))
     outcome = result._outcome
     if outcome is None:
+        refuse_mapped(result)
         held = f"only the covariance from the {result.covar_source}" if result.covar is not None else "no covariance"
         msg = f"a loaded result holds {held}, and neither data nor model code to find another; fit the data again for that"
         raise DocumentError(msg)

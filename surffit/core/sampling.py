@@ -12,6 +12,7 @@ from ..solve.loss_covariance import cost_scale
 from ..solve.posterior import ILL, LEAST_ACCEPTED, STEPS_PER_TAU, Division, NoStartError, Run, Target, default_walkers, divide
 from ..solve.status import Status
 from .explain import listed
+from .outcome import refuse_mapped
 from .parameters import copy_parameters
 from .posterior import Evidence, Posterior
 from .progress import Progress
@@ -42,6 +43,7 @@ def row_sigma(result: SurfaceResult) -> float | None:
 
 def _outcome(result: SurfaceResult) -> Any:
     if result._outcome is None:
+        refuse_mapped(result)
         msg = "a loaded result holds no data and no model code, so it can't be sampled; fit the data again for that"
         raise DocumentError(msg)
     return result._outcome

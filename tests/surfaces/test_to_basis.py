@@ -70,6 +70,7 @@ def test_everything_works_on_it(scattered, tmp_path):
     again = pickle.loads(pickle.dumps(mapped))
     assert again.explain() == told
     same_fit(again, mapped)
+    same_fit(pickle.loads(pickle.dumps(fit)).to_basis("monomial"), mapped)
     mapped.save(tmp_path / "fit.json")
     loaded = sf.load(tmp_path / "fit.json")
     np.testing.assert_allclose(loaded.eval(**at), fit.eval(**at), rtol=1e-11)
@@ -235,3 +236,21 @@ def test_the_example_runs(project, capsys):
     conditions = [float(line.split()[-1]) for line in out.splitlines() if "condition" in line]
     assert conditions[0] > 1e8
     assert conditions[1] < 10
+
+
+def test_one_part_of_a_joint_fit(scattered):
+    x, y, z = scattered
+    joint = sf.JointModel({"a": PolynomialSurface(2), "b": PolynomialSurface(1)}).fit({"a": z, "b": z + 1}, x=x, y=y)
+    mapped, alone = joint["a"].to_basis("monomial"), PolynomialSurface(2).fit(z, x=x, y=y).to_basis("monomial")
+    np.testing.assert_allclose(list(mapped.best_values.values()), list(alone.best_values.values()), rtol=1e-9)
+    with pytest.raises(ParameterError, match=r"result\['a'\].to_basis\('monomial'\)"):
+        joint.to_basis("monomial")
+
+
+def test_what_needs_the_solver_is_asked_of_the_fit(scattered):
+    x, y, z = scattered
+    mapped = PolynomialSurface(2).fit(z, x=x, y=y).to_basis("monomial")
+    for ask in (lambda: mapped.sample(steps=10), lambda: mapped.covariance("hessian"), mapped.conf_interval):
+        with pytest.raises(ParameterError, match="was mapped to the monomial basis"):
+            ask()
+    np.testing.assert_array_equal(mapped.covariance().matrix, mapped.covar)
