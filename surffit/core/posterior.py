@@ -188,7 +188,13 @@ class Posterior:
         if not moving:
             msg = f"no sample of {', '.join(shown)} differs from the others; there is nothing to draw"
             raise ParameterError(msg)
-        kws = {"labels": [shown[i] for i in moving], "quantiles": (0.1587, 0.5, 0.8413), "show_titles": True, "title_fmt": ".4g"} | kws
+        kws = {
+            "labels": [shown[i] for i in moving],
+            "range": [0.999] * len(moving),
+            "quantiles": (0.1587, 0.5, 0.8413),
+            "show_titles": True,
+            "title_fmt": ".4g",
+        } | kws
         return draw(np.ascontiguousarray(flat[:, moving]), **kws)
 
     def to_arviz(self) -> Any:
