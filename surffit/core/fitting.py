@@ -25,6 +25,8 @@ from .likelihood import check, solve, wrap
 from .methods import by_lmfit, is_lmfit_method
 from .outcome import FitCall, Outcome
 from .parameters import copy_parameters, snapshot
+from .priors import count
+from .settle import settled
 
 if TYPE_CHECKING:
     from .model import SurfaceModel
@@ -39,7 +41,10 @@ def fit(model: SurfaceModel, params: lmfit.Parameters, request: FitCall) -> Outc
     _check_options(request)
     data = _open(model, request)
     with np.errstate(all="ignore"):
-        return _solve(model, params, data, request)
+        model = settled(model, data)
+        outcome = _solve(model, params, data, request)
+    outcome.model = model
+    return outcome
 
 
 def _open(model: Any, request: FitCall) -> Any:
@@ -85,7 +90,9 @@ def _linear_confirmed(bound: Bound, solution: Solution) -> bool:
     return bool(same and np.abs(off).max() <= tolerance * max(np.abs(target).max(), np.abs(problem.y).max()))
 
 
-def _bind(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request: FitCall, linear: tuple[str, ...] | None = None) -> Bound:
+def _bind(
+    model: Any, params: lmfit.Parameters, data: FitData | JointData, request: FitCall, linear: tuple[str, ...] | None = None
+) -> Bound:
     if linear is None:
         linear = None if model._stated_linear is None else model.linear
     route = request.fit_kws.get("jac") if request.method == "separable" else None
@@ -95,7 +102,7 @@ def _bind(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request:
     return bind(model, params, data, linear=linear, cache=model._structures, rng=rng, route=route)
 
 
-def _solve(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request: FitCall) -> Outcome:
+def _solve(model: Any, params: lmfit.Parameters, data: Any, request: FitCall) -> Outcome:
     notes = list(data.notes)
     varying = free_names(params)
     if not varying:
@@ -112,7 +119,7 @@ def _solve(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request
             params[name].value = guessed[name].value
         notes.append(f"{', '.join(names)} had no start and {'was' if len(names) == 1 else 'were'} guessed from the data.")
         bound = _bind(model, params, data, request)
-    _enough_points(data, bound, varying)
+    _enough_points(data, bound, varying, count(request.priors))
     started = snapshot(params)
     outcome = _run(model, params, data, bound, request, notes)
     if outcome.solution.status & Status.NO_EFFECT_AT_START:
@@ -125,9 +132,9 @@ def _solve(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request
     return outcome
 
 
-def _enough_points(data: FitData, bound: Bound, varying: tuple[str, ...]) -> None:
+def _enough_points(data: FitData, bound: Bound, varying: tuple[str, ...], priors: int = 0) -> None:
     n, points = len(bound.names), bound.problem.N
-    if points >= n:
+    if points + priors >= n:
         return
     used, total = data.n_used, data.size
     detail = []
@@ -146,7 +153,7 @@ def _enough_points(data: FitData, bound: Bound, varying: tuple[str, ...]) -> Non
 def _run(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bound, request: FitCall, notes: list[str]) -> Outcome:
     """One solve from the present starts."""
     if not request.plain:
-        bound = wrap(bound, data, request)
+        bound = wrap(bound, data, params, request)
     problem, m = bound.problem, len(bound.nonlinear)
     kws = request.fit_kws if request.method == "separable" else {}
     known = data.weights is not None and not request.scale_covar
@@ -229,7 +236,7 @@ def _usable(guessed: lmfit.Parameters, name: str) -> bool:
     return name in guessed and bool(np.isfinite(guessed[name].value))
 
 
-def _guess(model: SurfaceModel, data: FitData) -> lmfit.Parameters | None:
+def _guess(model: Any, data: FitData | JointData) -> lmfit.Parameters | None:
     """The model's own guess on the used points; None where there is none or it fails."""
     if isinstance(data, JointData):
         found = {key: _guess(part, data.parts[key]) for key, part in model.parts.items()}

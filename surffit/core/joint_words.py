@@ -18,10 +18,11 @@ STRIKING = 1e-3
 def scatter(result: JointResult) -> list[dict[str, Any]]:
     """Points, freedom and chi-square of every data set."""
     out = []
-    for key in result.keys():
+    for key in result:
         residual = result.residual[result._rows_of(key)]
         nfree = float(residual.size - result._leverage(key))
-        chisqr = float(residual @ residual)
+        pointwise = result.__dict__.get("_pointwise")
+        chisqr = float(residual @ residual if pointwise is None else pointwise[result._rows_of(key)].sum())
         redchi = chisqr / nfree if nfree > 1e-9 else np.nan
         out.append({"dataset": key, "ndata": residual.size, "nfree": nfree, "chisqr": chisqr, "redchi": redchi})
     return out

@@ -57,3 +57,4 @@ class Outcome:
     limit: int
     solver_status: Any = None
     solver_message: str | None = None
+    model: Any = None  # as it stands for these data; see `settled`

@@ -73,7 +73,7 @@ class Posterior:
     ) -> None:
         self.names = tuple(names)
         self.derived = tuple(derived)
-        self.chain = np.asarray(chain, dtype=float)
+        self.chain = np.ascontiguousarray(chain, dtype=float)  # sums in one order, here and where it is loaded
         self.log_prob = np.asarray(log_prob, dtype=float)
         self.acceptance = float(acceptance)
         self.tau = np.asarray(tau, dtype=float)
@@ -125,8 +125,13 @@ class Posterior:
     def covariance(self) -> np.ndarray:
         """Covariance of the samples after `burn`, shape (len(names), len(names))."""
         flat = self.flat()
-        size = np.where(flat.std(axis=0) > 0, flat.std(axis=0), 1.0)  # squares of 1e-200 would be nothing
+        size = self._size(flat)
         return np.atleast_2d(np.cov(flat / size, rowvar=False)) * size * size[:, None]
+
+    @staticmethod
+    def _size(flat: np.ndarray) -> np.ndarray:
+        """A power of two for each column: squares of 1e-200 would be nothing."""
+        return np.asarray(np.ldexp(1.0, np.frexp(np.abs(flat).max(axis=0, initial=5e-324))[1]))
 
     def __getstate__(self) -> dict[str, Any]:
         # samples travel; the model they were drawn from stays
@@ -147,7 +152,8 @@ class Posterior:
         import pandas as pd
 
         flat = self.flat()
-        sd = flat.std(axis=0, ddof=1) if len(flat) > 1 else np.full(len(self.names), np.nan)
+        size = self._size(flat)
+        sd = size * (flat / size).std(axis=0, ddof=1) if len(flat) > 1 else np.full(len(self.names), np.nan)
         with np.errstate(all="ignore"):
             n_eff = len(flat) / np.maximum(self.tau, 1.0)
             columns: dict[str, Any] = {"mean": flat.mean(axis=0), "sd": sd}
@@ -182,9 +188,8 @@ class Posterior:
             raise _missing("corner", "corner plots need") from err
         shown = list(names) if names is not None else list(self.names)
         flat = self.flat(thin=self.thin)[:, [self._index(name) for name in shown]]
-        centre, size = np.median(flat, axis=0), flat.std(axis=0)
         # a parameter that never moved has no range to draw
-        moving = [i for i, s in enumerate(size) if s > 0 and s > 4e-16 * abs(centre[i])]
+        moving = [i for i, column in enumerate(flat.T) if np.ptp(column) > 1e-15 * np.abs(column).max()]
         if not moving:
             msg = f"no sample of {', '.join(shown)} differs from the others; there is nothing to draw"
             raise ParameterError(msg)
@@ -256,6 +261,27 @@ class Posterior:
         if self._resume is None:
             raise _loaded("carrying on")
         return self._resume(steps, progress)
+
+    def save(self, path: Any) -> None:
+        """
+        Write the posterior as a document: the numbers to `path`, the chain into an .npz beside it.
+
+        `surffit.load(path)` reads both; they belong together. The .npz has the name of the document with a part of the
+        chain's digest in it, and a later save under the same name removes it.
+
+        Parameters
+        ----------
+        path : path-like
+            The file. The pair is exchanged in one step, or left as it was if anything goes wrong.
+
+        Raises
+        ------
+        OSError
+            If a file can't be written.
+        """
+        from ..io import save
+
+        save(self, path)
 
 
 def _loaded(what: str) -> DocumentError:

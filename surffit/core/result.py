@@ -455,6 +455,30 @@ class SurfaceResult(ModelResult):
 
         return sample(self, steps, walkers, rng, progress)
 
+    def to_basis(self, basis: str) -> SurfaceResult:
+        """
+        The same fit of a polynomial surface with its coefficients in another basis.
+
+        Parameters
+        ----------
+        basis : {"monomial", "chebyshev", "legendre", "orthonormal"}
+            For every `PolynomialSurface` in the model.
+
+        Returns
+        -------
+        SurfaceResult
+            Coefficients and covariance mapped exactly (in double-double); fit, residual and statistics are those of this one.
+            `explain()` tells both. What the data don't determine stays so: inf for coefficients that depend on it.
+
+        Raises
+        ------
+        ParameterError
+            If the model has no polynomial surface, or another parameter is tied to a coefficient.
+        """
+        from .rebase import to_basis
+
+        return to_basis(self, basis)
+
     # ---- tables, pictures, documents -------------------------------------------------------------------------------------
 
     def tidy(self, level: float | None = None) -> Any:
@@ -526,6 +550,7 @@ class SurfaceResult(ModelResult):
     def minimize(self, method: str = "leastsq", params: Parameters | None = None, **kws: Any) -> MinimizerResult:
         """Minimise again by `method`, in unit scale; the answer is a `MinimizerResult`, as in lmfit."""
         call = self._call
+        kws = {name: call.fit_kws[name] for name in ("f_scale",) if name in call.fit_kws} | kws
         params = self.__dict__.pop("_prepared", None) if params is None else params
         fresh = self.model.fit(
             call.data, params if params is not None else self.params, method=method, fit_kws=kws, mask=call.mask,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..exceptions import ConvergenceWarning, DocumentError, ParameterError
+from ..solve.loss_covariance import cost_scale
 from ..solve.posterior import ILL, LEAST_ACCEPTED, STEPS_PER_TAU, Division, NoStartError, Run, Target, default_walkers, divide
 from ..solve.status import Status
-from .coststats import loss_of
 from .explain import listed
 from .parameters import copy_parameters
 from .posterior import Evidence, Posterior
@@ -27,7 +27,11 @@ def drawn_seed(rng: Any) -> int:
         raise ParameterError(msg)
     if isinstance(rng, int | np.integer):
         return int(rng)
-    return int(np.random.default_rng(rng).integers(2**63))
+    try:
+        return int(np.random.default_rng(rng).integers(2**63))
+    except (TypeError, ValueError) as err:
+        msg = f"rng={rng!r}; give an integer, a numpy Generator, or None"
+        raise ParameterError(msg) from err
 
 
 def row_sigma(result: SurfaceResult) -> float | None:
@@ -62,19 +66,14 @@ def make_target(result: SurfaceResult, sigma: float | None, marginalise: bool = 
 
 
 def row_scale(result: SurfaceResult) -> float:
-    """
-    Standard deviation of a row as the fit sees it, in the rows' unit: exp(-cost / (2 row_scale^2)) is what is sampled.
-
-    A robust loss is no likelihood; it is scaled so that the curvature at the minimum gives the M-estimator's errors.
-    """
-    scale = result._covariance.scale
-    if scale is None:
-        return float(result._sd_scale if np.isfinite(result._sd_scale) else _outcome(result).solution.sigma)
-    loss = loss_of(_outcome(result).bound.problem)
-    if loss is None or loss.term.likelihood:
+    """Standard deviation of a row as the fit sees it, in the rows' unit: what errors with unit variance are multiplied by."""
+    outcome = result._outcome
+    if outcome is not None and not outcome.call.plain:
+        return cost_scale(outcome.bound.problem, outcome.solution.p)
+    scale = getattr(result._covariance, "scale", None)
+    if scale is not None:  # a likelihood that states its own
         return float(scale)
-    slope = loss.term.rows(loss.base.residual(_outcome(result).solution.p), loss.y)[1]
-    return float(scale) * float(np.sqrt(max(float(np.mean(slope)), 1e-3)))
+    return float(result._sd_scale if np.isfinite(result._sd_scale) else _outcome(result).solution.sigma)
 
 
 def sample(result: SurfaceResult, steps: int, walkers: int | None, rng: Any, progress: Any, stacklevel: int = 4) -> Posterior:
