@@ -71,9 +71,13 @@ class PartResult(SurfaceResult):
         msg = f"{what} is a matter of all data sets together; call it on the joint result, with joint names such as {next(iter(self.joint_names.values()))!r}"
         raise ParameterError(msg)
 
-    def conf_interval(self, **kwargs: Any) -> Any:
+    def conf_interval(self, *args: Any, **kwargs: Any) -> Any:
         """Refused: chi-square of one data set does not tell; use the joint result's."""
         self._refused("conf_interval()")
+
+    def conf_interval2d(self, *args: Any, **kwargs: Any) -> Any:
+        """Refused; see `conf_interval`."""
+        self._refused("conf_interval2d()")
 
     def fit(self, *args: Any, **kwargs: Any) -> None:
         """Refused: fit the joint model again, or the model of this data set by itself."""
@@ -91,7 +95,7 @@ class PartResult(SurfaceResult):
         """The share of the joint covariance; other estimators are the joint result's."""
         if estimator != self.covar_source:
             self._refused(f"covariance({estimator!r})")
-        return super().covariance("jacobian")
+        return super().covariance(estimator)
 
 
 def gradients(result: JointResult, names: dict[str, str]) -> tuple[tuple[str, ...], np.ndarray]:

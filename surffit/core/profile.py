@@ -45,7 +45,6 @@ class Profiles:
         self.sigma = row_scale(result)
         self.prob_func = prob_func
         self.profiler = Profiler(self.problem, self.p, result._covariance.root * result._sd_scale, self.sigma)
-        self.sd = np.sqrt(np.einsum("ij,ij->i", self.profiler.root, self.profiler.root))
 
     def index(self, name: str) -> int | None:
         """Place of a parameter; None if the model does not feel it."""
@@ -57,8 +56,8 @@ class Profiles:
 
     def error(self, j: int) -> float:
         """A length on the scale of a parameter's error, also for one held on its bound."""
-        if self.sd[j] > 0:
-            return float(self.sd[j])
+        if self.profiler.sd[j] > 0:
+            return float(self.profiler.sd[j])
         try:
             return float(scales(self.problem, self.p, self.sigma, np.array([j]))[0])
         except NoCurvatureError:

@@ -28,7 +28,11 @@ def drawn_seed(rng: Any) -> int:
         raise ParameterError(msg)
     if isinstance(rng, int | np.integer):
         return int(rng)
-    return int(np.random.default_rng(rng).integers(2**63))
+    try:
+        return int(np.random.default_rng(rng).integers(2**63))
+    except (TypeError, ValueError) as err:
+        msg = f"rng={rng!r}; give an integer, a numpy Generator, or None"
+        raise ParameterError(msg) from err
 
 
 def row_sigma(result: SurfaceResult) -> float | None:
