@@ -365,6 +365,7 @@ class JointModel(lmfit.Model):
         request = FitCall(
             data=data, coords=options, errors=errors, mask=mask, nan_policy=nan_policy, method=method, iter_cb=iter_cb,
             scale_covar=scale_covar, calc_covar=calc_covar, max_nfev=max_nfev, fit_kws=dict(fit_kws or {}), coerce=coerce_farray,
+            loss=loss, priors=priors,
         )  # fmt: skip
         with np.errstate(all="ignore"):
             return JointResult(self, fit(self, given, request))
@@ -403,8 +404,9 @@ class JointModel(lmfit.Model):
         """Data sets whose model takes an argument."""
         out = []
         for key, part in self.parts.items():
-            ends = list(leaves(part))
-            if name in part.independent_vars or any(name in leaf._func_allargs or leaf._func_haskeywords for leaf in ends):
+            own = self.names.joint[key]
+            option = any(name in leaf._func_allargs or leaf._func_haskeywords for leaf in leaves(part)) and name not in own
+            if name in part.independent_vars or option:
                 out.append(key)
         return out
 
@@ -470,7 +472,7 @@ def _agreed(one: Any, two: Any) -> Any:
 
 
 def _unknown(name: str, known: Sequence[str], what: str) -> ParameterError:
-    close = get_close_matches(name, known, n=1) or [n for n in known if n.endswith(f"_{name}")][:1]
+    close = [n for n in known if n.endswith(f"_{name}")][:1] or get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"it has {quoted(list(known))}"
     msg = f"{name!r} is not {what} of the joint model; {hint}"
     return ParameterError(msg, name=name)

@@ -200,7 +200,7 @@ def _compose(
         notes += [f"{part.key}: {note}" for note in part.bound.notes]
     both = [name for name in varying if name in jumps and name in felt]
     if both:
-        msg = f"{both[0]} moves one data set smoothly and another only in jumps (a comparison or rounding); give the second a parameter of its own"
+        msg = f"{both[0]} moves one data set smoothly and another only in jumps (a comparison); give the second a parameter of its own"
         raise ParameterError(msg, name=both[0])
     nonlinear = tuple(name for name in varying if name in felt and name not in chosen)
     solved = tuple(name for name in varying if name in felt and name in chosen)
@@ -209,7 +209,7 @@ def _compose(
     _, lower, upper = starts_of(params, names)
     bounds = [(part, part.bound) for part in parts if part.bound is not None]
     problem = JointProblem(
-        [(bound.problem, np.array([place[part.to_joint[name]] for name in bound.names], dtype=int), bound.moments) for part, bound in bounds],
+        [(bound.problem, np.array([place[part.to_joint[n]] for n in bound.names], dtype=int), bound.moments) for part, bound in bounds],
         len(nonlinear), len(solved), lower, upper,
     )  # fmt: skip
     unused = tuple(name for name in varying if name not in felt and name not in jumps)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from ..exceptions import DataError, ParameterError
+from ..solve.around import innermost
 from .joint_data import per_key, quoted
-from .joint_part import PartResult, leverages, share
+from .joint_part import PartResult, leverages, row_costs, share
 from .joint_words import report_of_sets, scatter
 from .result import SurfaceResult
 
@@ -28,9 +29,13 @@ class JointResult(SurfaceResult):
 
     def _adopt(self, model: Any, outcome: Outcome) -> None:
         super()._adopt(model, outcome)
-        problem: Any = outcome.bound.problem
+        problem: Any = innermost(outcome.bound.problem)
         self.weights = outcome.data.weights
         self.userargs = (self.data, self.weights)
+        held = np.flatnonzero(outcome.solution.held)
+        lower, p = outcome.bound.problem.lower, outcome.solution.p
+        self._linear = outcome.bound.linear
+        self._at_bound = {self._names[j]: "min" if p[j] <= lower[j] else "max" for j in held}
         self._places = dict(zip(model.keys, (block.rows for block in problem.blocks), strict=True))
 
     # ---- data sets -------------------------------------------------------------------------------------------------------
@@ -90,6 +95,9 @@ class JointResult(SurfaceResult):
         if name == "_leverages" and self.__dict__.get("_outcome") is not None:
             self._leverages = dict(zip(self.keys(), leverages(self), strict=True))
             return self._leverages
+        if name == "_costs" and "_names" in self.__dict__:
+            self._costs = row_costs(self)
+            return self._costs
         if name in _BY_KEY and "_names" in self.__dict__:
             value = self._by_key(lambda part: getattr(part, name))
             self.__dict__[name] = value
@@ -272,7 +280,7 @@ class JointResult(SurfaceResult):
         if "_names" in self.__dict__ and self._outcome is not None:
             for key in self.keys():
                 self[key]
-            self._leverages
+            _ = self._leverages, self._costs
         return super().__getstate__()
 
 

@@ -21,7 +21,7 @@ def scatter(result: JointResult) -> list[dict[str, Any]]:
     for key in result:
         residual = result.residual[result._rows_of(key)]
         nfree = float(residual.size - result._leverage(key))
-        chisqr = float(residual @ residual)
+        chisqr = float(result._costs[result._rows_of(key)].sum())
         redchi = chisqr / nfree if nfree > 1e-9 else np.nan
         out.append({"dataset": key, "ndata": residual.size, "nfree": nfree, "chisqr": chisqr, "redchi": redchi})
     return out
@@ -38,7 +38,8 @@ def report_of_sets(result: JointResult) -> str:
         head += f" (of {len(rows)}, the {LINES // 2} with the largest and smallest scatter)"
     width = max(len(row["dataset"]) for row in shown)
     lines = [
-        f"    {row['dataset'] + ':':<{width + 1}} {row['ndata']} data points, chi-square = {row['chisqr']:.6g}, reduced chi-square = {row['redchi']:.6g}"
+        f"    {row['dataset'] + ':':<{width + 1}} {row['ndata']} data points, chi-square = {row['chisqr']:.6g}, "
+        f"reduced chi-square = {row['redchi']:.6g}"
         for row in shown
     ]
     return "\n".join([head, *lines]) + "\n"

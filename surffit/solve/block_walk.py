@@ -35,11 +35,11 @@ class BlockEngine:
         self.shared = np.flatnonzero(common[problem.m :])  # numbers among the linear parameters
         number = np.full(problem.k, -1)
         number[self.shared] = np.arange(self.shared.size)
-        self.layout: list[tuple[Block, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+        self.layout: list[tuple[Block, np.ndarray, np.ndarray]] = []  # which of its linear parameters are its own, and which not
         for block in problem.blocks:
             solved = block.solved - problem.m
             private = number[solved] < 0
-            self.layout.append((block, private, solved[private], ~private, number[solved[~private]]))
+            self.layout.append((block, private, ~private))
 
     def inner(self, alpha: np.ndarray) -> Inner | None:
         problem = self.problem
@@ -83,7 +83,7 @@ class BlockEngine:
         whole = np.zeros((common.size, problem.N))
         target = np.empty(problem.N)
         chi2 = 0.0
-        for (block, private, places, others, _), (left, phi) in zip(self.layout, parts, strict=True):
+        for (block, private, others), (left, phi) in zip(self.layout, parts, strict=True):
             solved = block.solved - self.m
             fixed = ~free[solved]
             if fixed.any():

@@ -151,7 +151,7 @@ def test_gradient_norms_and_sums(layout):
     assert a.largest_sum() == pytest.approx(b.largest_sum(), rel=1e-12)
     assert not a.dead().any()
     G, g, rr = JointMoments(problem).full(truth)
-    assert G == pytest.approx(b.J @ b.J.T, rel=1e-10)
+    assert pytest.approx(b.J @ b.J.T, rel=1e-10) == G
     assert g == pytest.approx(b.gradient(), rel=1e-9, abs=1e-7)
     assert rr == pytest.approx(b.chi2, rel=1e-12)
 
@@ -232,7 +232,7 @@ def test_ranks_and_null_directions(where):
     assert np.abs(a.f.null_space() @ a.f.left).max(initial=0.0) < 1e-12
     J = (b.J / a.f.scale[:, None]).T
     Q = J @ a.f.left
-    assert Q.T @ Q == pytest.approx(np.eye(a.f.rank), abs=1e-12)
+    assert pytest.approx(np.eye(a.f.rank), abs=1e-12) == Q.T @ Q
 
 
 def test_rows_of_very_different_size_get_one_unit():
