@@ -81,7 +81,8 @@ def bind_joint(
     builder = Builder()
     tied = Constraints(params, builder).tied()
     varying = free_names(params)
-    parts = [_prepare(model, key, params, data.parts[key], set(tied), route) for key in model.parts]
+    known: dict[Any, Structure] = {}
+    parts = [_prepare(model, key, params, data.parts[key], set(tied), route, known) for key in model.parts]
     chosen = _jointly_linear(model, parts, params, varying, linear, rng, route)
     names, problem, unused, stepped, notes = _compose(model, parts, params, varying, chosen, rng, route)
     start = starts_of(params, names)[0]
@@ -106,13 +107,23 @@ def bind_joint(
     )  # fmt: skip
 
 
-def _prepare(model: JointModel, key: str, params: lmfit.Parameters, data: FitData, tied: set[str], route: str | None) -> _Part:
+def _prepare(
+    model: JointModel, key: str, params: lmfit.Parameters, data: FitData, tied: set[str], route: str | None, known: dict[Any, Structure]
+) -> _Part:
     """A part's view of the parameters, and its graph if it has one."""
     part = model.parts[key]
     own, to_joint = view(part, model.names.joint[key], params)
     if any(own[name]._expr and joint not in tied for name, joint in to_joint.items()):
         own, to_joint = view(part, model.names.joint[key], params, real=True)
-    structure = find_structure(part, own, data, model._structures) if route in (None, "graph") else None
+    # data sets with one model share its graph, checked against the function once
+    constraints = tuple((name, par._expr, par.min, par.max) for name, par in own.items() if par._expr)
+    options = tuple((name, id(value)) for name, value in data.coords.items() if name not in data.names)
+    kind = (id(part), tuple(own), constraints, options, data.names)
+    structure = known.get(kind) if data.elementwise else None
+    if structure is None and route in (None, "graph"):
+        structure = find_structure(part, own, data, model._structures)
+        if structure is not None and not structure.concrete:
+            known[kind] = structure
     if structure is None and route == "graph":
         msg = f'{part.name} of {key!r} can\'t be traced, so jac="graph" is not to be had; leave jac=None'
         raise ParameterError(msg)
