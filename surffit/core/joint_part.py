@@ -10,9 +10,9 @@ from lmfit.minimizer import Minimizer
 from lmfit.parameter import Parameters
 
 from ..exceptions import ParameterError
-from ..solve.around import Around, innermost
+from ..solve.around import innermost
 from ..solve.covariance import Covariance
-from . import bands
+from . import bands, coststats
 from .joint_names import copy_as, names_in
 from .outcome import FitCall
 from .parameters import copy_parameters
@@ -84,9 +84,13 @@ class PartResult(SurfaceResult):
         msg = f"{what} is a matter of all data sets together; call it on the joint result, with joint names such as {name!r}"
         raise ParameterError(msg)
 
-    def conf_interval(self, **kwargs: Any) -> Any:
+    def conf_interval(self, *args: Any, **kwargs: Any) -> Any:
         """Refused: chi-square of one data set does not tell; use the joint result's."""
         self._refused("conf_interval()")
+
+    def conf_interval2d(self, *args: Any, **kwargs: Any) -> Any:
+        """Refused; see `conf_interval`."""
+        self._refused("conf_interval2d()")
 
     def fit(self, *args: Any, **kwargs: Any) -> None:
         """Refused: fit the joint model again, or the model of this data set by itself."""
@@ -130,15 +134,13 @@ def leverages(result: JointResult) -> list[float]:
     outcome = result._outcome
     if outcome is None:
         return []
-    problem: Any = innermost(outcome.bound.problem)
-    here, p = outcome.solution.here, outcome.solution.p
-    root = np.zeros((problem.n, here.f.rank))
-    root[here.free] = here.left / here.scale[:, None]
-    if isinstance(outcome.bound.problem, Around):
+    problem: Any = outcome.bound.problem
+    root, p = result._covariance.root, outcome.solution.p
+    if not outcome.call.plain:
         # a loss weights the rows, a prior adds some that belong to no data set
-        whole = outcome.bound.problem.full(p)
-        Q = np.full((problem.N, 1), np.nan) if whole is None else whole[1].T @ root
-        return [float(np.sum(Q[block.rows] ** 2)) for block in problem.blocks]
+        rows = coststats.leverage_rows(problem, p, root)
+        inner: Any = innermost(problem)
+        return [float(np.sum(rows[:, block.rows] ** 2)) for block in inner.blocks]
     out = []
     for block in problem.blocks:
         full = block.problem.full(p[block.index])
@@ -152,20 +154,6 @@ def leverages(result: JointResult) -> list[float]:
         unit = J / np.where(norms > 0, norms, 1.0)[:, None]
         out.append(float(np.sum((unit @ unit.T) * core)))
     return out
-
-
-def row_costs(result: JointResult) -> np.ndarray:
-    """What every row adds to chi-square, or to the cost of a loss, in the unit of `chisqr`."""
-    from ..solve.layers import Layers
-
-    outcome = result._outcome
-    loss = None if outcome is None or outcome.call.plain else Layers(outcome.bound.problem, sigma_known=not outcome.call.scale_covar).loss
-    if loss is None:
-        return np.asarray(result.residual**2)
-    rows: Any = innermost(loss)
-    with np.errstate(all="ignore"):
-        r = rows.residual(np.array([result.params[name].value for name in result._names]))
-        return np.asarray(loss.term.cost(r, rows.y)) / loss.unit / loss.unit
 
 
 def share(result: JointResult, key: str) -> PartResult:

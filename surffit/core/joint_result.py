@@ -10,7 +10,7 @@ import numpy as np
 from ..exceptions import DataError, ParameterError
 from ..solve.around import innermost
 from .joint_data import per_key, quoted
-from .joint_part import PartResult, leverages, row_costs, share
+from .joint_part import PartResult, leverages, share
 from .joint_words import report_of_sets, scatter
 from .result import SurfaceResult
 
@@ -84,6 +84,12 @@ class JointResult(SurfaceResult):
         rows: slice = self._places[key]
         return rows
 
+    @property
+    def _costs(self) -> np.ndarray:
+        """What every row adds to `chisqr`: the squared residual, or its term of a loss."""
+        pointwise = self.__dict__.get("_pointwise")
+        return np.asarray(self.residual**2 if pointwise is None else pointwise)
+
     def _leverage(self, key: str) -> float:
         """How many parameters a data set pays for: the trace of its part of the hat matrix."""
         return float(self._leverages[key])
@@ -95,9 +101,6 @@ class JointResult(SurfaceResult):
         if name == "_leverages" and self.__dict__.get("_outcome") is not None:
             self._leverages = dict(zip(self.keys(), leverages(self), strict=True))
             return self._leverages
-        if name == "_costs" and "_names" in self.__dict__:
-            self._costs = row_costs(self)
-            return self._costs
         if name in _BY_KEY and "_names" in self.__dict__:
             value = self._by_key(lambda part: getattr(part, name))
             self.__dict__[name] = value
@@ -280,7 +283,7 @@ class JointResult(SurfaceResult):
         if "_names" in self.__dict__ and self._outcome is not None:
             for key in self.keys():
                 self[key]
-            _ = self._leverages, self._costs
+            _ = self._leverages
         return super().__getstate__()
 
 

@@ -154,10 +154,9 @@ def wrap(bound: Bound, data: FitData, params: lmfit.Parameters, request: FitCall
     if kind_of(request.loss) != "linear":
         problem = Reweighted(problem, term_of(request, data, problem))
     if request.priors:
-        priors, constant = read(request.priors, bound, params)
+        priors = read(request.priors, bound, params)
         likelihood = isinstance(problem, Reweighted) and problem.term.likelihood
         problem = PriorProblem(problem, priors, 1.0 if likelihood else problem.unit)
-        problem.constant = constant
     return replace(bound, problem=problem, moments=None)
 
 
@@ -187,7 +186,7 @@ def solve(bound: Bound, request: FitCall, options: Options, callback: Callback |
     layers = layers_of(problem, request)
     options = replace(options, sigma_known=options.sigma_known or layers.likelihood)
     alpha, c = bound.start[:m], bound.start[m:]
-    if request.method != "separable":
+    if not request.own:
         begin_scale(layers, alpha)
         if layers.factor is not None:
             plain = minimise(squares(layers), alpha, c, replace(options, polish=False, refine=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 WAYS = "(mean, sigma), a distribution with logpdf, or a function of the value that returns its log-density"
 
 
-class HeldPriors(dict[Any, Any]):
-    """Priors of a fit that is made again with some parameters held: theirs are constants of the cost then, not errors."""
-
-
 def names_of(key: Any) -> tuple[str, ...]:
     """The parameters of one entry."""
     return tuple(key) if isinstance(key, tuple) else (key,)
@@ -33,15 +29,9 @@ def count(priors: Any) -> int:
     return len({name for key in priors for name in names_of(key)}) if isinstance(priors, Mapping) else 0
 
 
-def read(priors: Any, bound: Bound, params: lmfit.Parameters) -> tuple[list[Prior], float]:
+def read(priors: Any, bound: Bound, params: lmfit.Parameters) -> list[Prior]:
     """
     Priors of a bound model.
-
-    Returns
-    -------
-    list of GaussianPrior or DensityPrior
-    constant : float
-        -2 ln P of those on held parameters.
 
     Raises
     ------
@@ -52,36 +42,16 @@ def read(priors: Any, bound: Bound, params: lmfit.Parameters) -> tuple[list[Prio
         msg = f"priors is {type(priors).__name__}; give a dict of parameter names, each with {WAYS}"
         raise ParameterError(msg)
     out: list[Prior] = []
-    constant = 0.0
     seen: set[str] = set()
     for key, given in priors.items():
         names = names_of(key)
-        held = _check_names(names, bound, params, seen, isinstance(priors, HeldPriors))
-        if held and len(held) == len(names):
-            constant += -2.0 * _log_density(names, given)(*(float(params[name].value) for name in names))
-        elif held:
-            free = tuple(name for name in names if name not in held)
-            density = _log_density(names, given)
-            fixed = {name: float(params[name].value) for name in held}
-            out.append(_density(free, _partly(density, names, fixed), bound, params))
-        else:
-            out.append(_read_one(names, given, bound, params))
-    return out, constant
+        _check_names(names, bound, params, seen)
+        out.append(_read_one(names, given, bound))
+    return out
 
 
-def _partly(density: Callable[..., float], names: Sequence[str], fixed: Mapping[str, float]) -> Callable[..., float]:
-    """A joint log-density with some parameters held."""
-
-    def logp(*values: float) -> float:
-        rest = iter(values)
-        return density(*(fixed[name] if name in fixed else next(rest) for name in names))
-
-    return logp
-
-
-def _check_names(names: tuple[Any, ...], bound: Bound, params: lmfit.Parameters, seen: set[str], may_be_held: bool) -> tuple[str, ...]:
-    """The names that are held; an error for those that can't have a prior."""
-    held = []
+def _check_names(names: tuple[Any, ...], bound: Bound, params: lmfit.Parameters, seen: set[str]) -> None:
+    """An error for parameters that can't have a prior."""
     for name in names:
         if name not in params:
             close = get_close_matches(str(name), list(params), n=1)
@@ -97,16 +67,13 @@ def _check_names(names: tuple[Any, ...], bound: Bound, params: lmfit.Parameters,
             msg = f"{name} has a prior but is tied by expr {par.expr!r}; put the prior on the parameters it is made of"
             raise ParameterError(msg, name=name)
         if not par.vary:
-            if not may_be_held:
-                msg = f"{name} has a prior but is fixed at {par.value:.6g}; set vary=True, or leave the prior out"
-                raise ParameterError(msg, name=name)
-            held.append(name)
-        elif name not in bound.names:
+            msg = f"{name} has a prior but is fixed at {par.value:.6g}; set vary=True, or leave the prior out"
+            raise ParameterError(msg, name=name)
+        if name not in bound.names:
             msg = (
                 f"{name} has a prior but no effect on the model, so the fit is not about it; fix it with vary=False and leave the prior out"
             )
             raise ParameterError(msg, name=name)
-    return tuple(held)
 
 
 def _is_pair(given: Any) -> bool:
@@ -126,10 +93,7 @@ def _gaussian(name: str, given: Any) -> tuple[float, float]:
 
 
 def _log_density(names: tuple[str, ...], given: Any) -> Callable[..., float]:
-    """Any kind of prior as a function of its parameters; Gaussian pairs without their constant."""
-    if len(names) == 1 and _is_pair(given):
-        mean, sigma = _gaussian(names[0], given)
-        return lambda value: -0.5 * ((value - mean) / sigma) ** 2
+    """A prior as a function of its parameters."""
     if hasattr(given, "logpdf"):
         if len(names) == 1:
             return lambda value: float(np.squeeze(given.logpdf(value)))
@@ -142,7 +106,7 @@ def _log_density(names: tuple[str, ...], given: Any) -> Callable[..., float]:
     raise ParameterError(msg, names=names)
 
 
-def _read_one(names: tuple[str, ...], given: Any, bound: Bound, params: lmfit.Parameters) -> Prior:
+def _read_one(names: tuple[str, ...], given: Any, bound: Bound) -> Prior:
     name = names[0]
     if len(names) == 1:
         index = bound.names.index(name)
@@ -152,7 +116,7 @@ def _read_one(names: tuple[str, ...], given: Any, bound: Bound, params: lmfit.Pa
             return GaussianPrior(index, *_gaussian(name, (given.mean(), given.std())))
         if hasattr(given, "logpdf") and hasattr(given, "ppf"):
             return _distribution(index, name, given)
-    return _density(names, _log_density(names, given), bound, params)
+    return _density(names, _log_density(names, given), bound)
 
 
 def _distribution(index: int, name: str, given: Any) -> DensityPrior:
@@ -169,7 +133,7 @@ def _distribution(index: int, name: str, given: Any) -> DensityPrior:
     return DensityPrior([index], density, [spread], centre=centre, spread=spread, lower=lower, upper=upper)
 
 
-def _density(names: tuple[str, ...], logp: Callable[..., float], bound: Bound, params: lmfit.Parameters) -> DensityPrior:
+def _density(names: tuple[str, ...], logp: Callable[..., float], bound: Bound) -> DensityPrior:
     """A log-density given as a function: tried where the fit starts."""
     indices = [bound.names.index(name) for name in names]
     start = bound.start[indices]

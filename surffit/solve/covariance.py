@@ -115,7 +115,7 @@ def from_factor(here: Local, n: int, B: np.ndarray | None, core: np.ndarray | No
         V0 = f.null_space()
         lost = np.einsum("ij,ij->j", V0, V0) > UNDETERMINED
         undetermined[free[lost]] = True
-        null[:, free] = V0 / scale
+        null[:, free] = np.where(lost, V0, 0.0) / scale  # what is determined has no part in it but rounding
         block[lost, :] = block[:, lost] = np.nan
         errors[lost] = np.inf
     block.flat[:: k + 1] = 1.0

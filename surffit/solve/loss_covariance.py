@@ -19,6 +19,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from .around import innermost
 from .covariance import Covariance, from_factor
 from .layers import Layers
 from .linear import factor
@@ -84,6 +85,20 @@ def scaled(cov: Covariance, scale: float) -> Covariance:
     return replace(cov, sd=cov.sd * scale, root=cov.root * scale, scale=(cov.scale or 1.0) * scale)
 
 
+def cost_scale(problem: Problem, p: np.ndarray) -> float:
+    """
+    s such that cost / s^2 is -2 ln of the posterior density, up to a constant.
+
+    For a robust loss, which is no likelihood, it is the s with which the density has the covariance of the M-estimator.
+    """
+    layers = Layers(problem)
+    if layers.prior is not None:
+        return layers.prior.scale
+    if layers.loss is None or layers.likelihood:
+        return layers.data.unit
+    return math.sqrt(layers.variance(p)[1])
+
+
 def _relative_curvature(problem: Problem, here: Local) -> np.ndarray:
     """K (rank, rank); the model's second derivatives by differences where they can't be had exactly."""
     if exact_second(problem, here.p):
@@ -95,7 +110,8 @@ def _relative_curvature(problem: Problem, here: Local) -> np.ndarray:
 
 def exact_second(problem: Problem, p: np.ndarray) -> bool:
     """Whether the model's own second derivatives are known exactly."""
-    return problem.kernel.second(p[: problem.m], p[problem.m :]) is not None
+    data = innermost(problem)
+    return data.curvature(p, np.zeros(data.N)) is not None
 
 
 def _by_differences(problem: Problem, here: Local) -> np.ndarray:

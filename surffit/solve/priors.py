@@ -138,8 +138,6 @@ class PriorProblem(Around):
     ----------
     reference : float
         Subtracted from -2 ln P of the densities, as for a loss.
-    constant : float
-        Added to it: that of priors on parameters that are held.
     """
 
     def __init__(self, base: Problem, priors: Sequence[Prior], scale: float) -> None:
@@ -147,7 +145,7 @@ class PriorProblem(Around):
         self.gaussian = [prior for prior in priors if isinstance(prior, GaussianPrior)]
         self.densities = [prior for prior in priors if isinstance(prior, DensityPrior)]
         self.scale = scale
-        self.reference = self.constant = 0.0
+        self.reference = 0.0
         self.least_squares = base.least_squares and not self.densities
         self.index = np.array([prior.index for prior in self.gaussian], dtype=int)
         self.mean = np.array([prior.mean for prior in self.gaussian])
@@ -250,7 +248,7 @@ class PriorProblem(Around):
     def penalty(self, p: np.ndarray) -> float:
         """-2 ln P of all priors at p, Gaussian ones without their constant; infinite where it is not possible."""
         z = (self.mean - p[self.index]) / self.tau
-        return float(z @ z) + self.constant - 2.0 * sum(prior.value(p[prior.indices]) for prior in self.densities)
+        return float(z @ z) - 2.0 * sum(prior.value(p[prior.indices]) for prior in self.densities)
 
     def cost(self, p: np.ndarray) -> float:
         """Cost of the data and the priors', in the data rows' unit squared."""

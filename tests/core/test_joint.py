@@ -465,7 +465,7 @@ def test_the_share_of_one_data_set(joint, model):
     assert part.tidy()["term"].tolist() == ["height", "tau", "floor"]
     assert part.plot() is not None
     assert part.eval(t=[1.0, 2.0]) == pytest.approx(decay(np.array([1.0, 2.0]), **part.best_values))
-    for call in (part.fit, part.conf_interval, part.minimize):
+    for call in (part.fit, part.conf_interval, part.conf_interval2d, part.minimize, part.sample):
         with pytest.raises(ParameterError, match="all data sets together"):
             call()
     with pytest.raises(ParameterError, match="'x' is no data set of this fit; it has 'r', 'w'"):
