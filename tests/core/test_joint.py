@@ -518,6 +518,13 @@ def test_tables_profiles_and_other_rungs(joint):
     assert again.success
     with pytest.raises(ParameterError, match="can't be added"):
         joint + joint
+    with pytest.raises(ParameterError, match="fitted by its own fit"):
+        joint.parts["r"] + joint
+    with pytest.raises(ParameterError, match="fitted by its own fit"):
+        sf.SurfaceModel.from_lmfit(joint)
+    assert sf.tables.augment(result).equals(result.augment())
+    with pytest.raises(ParameterError, match=r"call result\[key\].plot"):
+        sf.plot.plot(result)
 
 
 def test_a_wrong_sigma_in_one_data_set_is_told(joint):
