@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,6 +66,8 @@ def compared(result: JointResult) -> list[str]:
                 continue
             ratio = row["redchi"] / (rest / others)
             p = min(fisher.sf(ratio, row["nfree"], others), fisher.cdf(ratio, row["nfree"], others))
+        if not known and len(rows) == 2 and ratio < 1.0:
+            continue  # of two that differ, the one that scatters more is told
         if p < STRIKING / len(rows):
             found.append((float(p), row["dataset"], float(ratio)))
     lines = []
@@ -74,4 +77,4 @@ def compared(result: JointResult) -> list[str]:
         lines.append(f"The scatter of {key} is {np.sqrt(ratio):.3g} times {than}: {why}.")
     if len(found) > 5:
         lines.append(f"{len(found) - 5} more data sets scatter otherwise; see data_sets().")
-    return lines
+    return [textwrap.fill(line, 100, subsequent_indent="  ", break_on_hyphens=False) for line in lines]

@@ -531,6 +531,7 @@ def test_a_wrong_sigma_in_one_data_set_is_told(joint):
     data, sigma = records()
     told = joint.fit(data, tau=1.0, t=TIMES, sigma={"r": 0.05, "w": sigma["w"] / 5})
     assert "The scatter of w is" in told.explain()
+    assert "The scatter of r is" not in told.explain()  # of two that differ, one is told
     table = told.data_sets().set_index("dataset")["redchi"]
     assert table["w"] / table["r"] == pytest.approx(25, rel=0.6)
     assert "The scatter" not in joint.fit(data, tau=1.0, t=TIMES, sigma=sigma).explain()
@@ -661,3 +662,38 @@ def test_sigma_is_always_the_data_error():
     result = joint.fit(data, joint.make_params(sigma=2.0, center=0.0), x=x, sigma=0.01, scale_covar=False)
     assert result.params["sigma"].value == pytest.approx(1.1, abs=0.01)
     assert result.weights["r"] == pytest.approx(np.full(50, 100.0))
+
+
+def test_own_names_that_look_like_joint_ones():
+    def first(x, a, r_a):
+        return a * x + r_a
+
+    def second(x, r_a, b):
+        return r_a * x**2 + b
+
+    rng = np.random.default_rng(4)
+    x = np.linspace(0.0, 2.0, 30)
+    data = {"w": 6.0 * x**2 + 1.0 + 0.01 * rng.standard_normal(30), "r": 3.0 * x + 0.5 + 0.01 * rng.standard_normal(30)}
+    joint = sf.JointModel({"r": sf.SurfaceModel(first), "w": sf.SurfaceModel(second)})
+    assert joint.param_names == ["r_a", "r_r_a", "w_r_a", "w_b"]
+    params = joint.make_params()
+    params["w_r_a"].expr = "2*r_a"  # the slope of r, not the w model's own r_a
+    result = joint.fit(data, params, x=x)  # the order of the data's keys doesn't matter
+    assert result.params["r_a"].value == pytest.approx(3.0, abs=0.02)
+    assert result.params["r_r_a"].value == pytest.approx(0.5, abs=0.02)
+    assert result["w"].params["r_a"].value == pytest.approx(2 * result.params["r_a"].value)
+    assert list(result.best_fit) == ["r", "w"]
+
+
+def test_a_start_without_effect_is_moved_to_the_guess():
+    x = np.linspace(0.0, 20.0, 80)
+    rng = np.random.default_rng(7)
+    peak = GaussianModel()
+    data = {
+        key: peak.eval(x=x, amplitude=a, center=12.0, sigma=0.7) + 0.01 * rng.standard_normal(80) for key, a in (("p", 3.0), ("q", 5.0))
+    }
+    joint = sf.JointModel({"p": peak, "q": peak}, shared=["center", "sigma"])
+    result = joint.fit(data, joint.make_params(center=-900.0, sigma=0.5), x=x)
+    assert result.success
+    assert result.params["center"].value == pytest.approx(12.0, abs=0.05)
+    assert "moved to the guess" in result.explain().replace("\n  ", " ")
