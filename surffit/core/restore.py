@@ -18,7 +18,7 @@ from .result import SurfaceResult
 
 def restore(
     model: Any, params: Parameters, *, covar: np.ndarray | None, covar_names: list[str], stats: Mapping[str, Any], data: Any = None,
-    coords: Mapping[str, Any] | None = None,
+    coords: Mapping[str, Any] | None = None, kind: type[SurfaceResult] = SurfaceResult,
 ) -> SurfaceResult:  # fmt: skip
     """
     Rebuild a result from its numbers, without fitting: reports, `eval` and `predict` at given coordinates work.
@@ -33,10 +33,12 @@ def restore(
         Covariance of `covar_names`.
     stats : mapping
         Attributes by name (chisqr, redchi, nfev, status, ...); `explain` is the saved text.
+    kind : type
+        Class of the result.
     """
     if model is None:
         model = _no_model(covar_names)
-    result = SurfaceResult.__new__(SurfaceResult)
+    result = kind.__new__(kind)
     Minimizer.__init__(result, model._residual, params, fcn_kws=dict(coords or {}))
     fields = dict(stats)
     text = fields.pop("explain", "")
@@ -72,8 +74,10 @@ def restore(
 def _no_model(names: list[str]) -> Any:
     """Stands in where a document has no model: it holds names, and evaluating asks for the model."""
 
-    def missing_model(x: Any, **parameters: Any) -> Any:
-        msg = "the document holds no model, so it can't be evaluated; load it with surffit.load(path, model=...)"
-        raise DocumentError(msg)
-
     return SurfaceModel(missing_model, independent_vars=["x"], name="unknown model")
+
+
+def missing_model(x: Any, **parameters: Any) -> Any:
+    """Stands where a document has no function."""
+    msg = "the document holds no model, so it can't be evaluated; load it with surffit.load(path, model=...)"
+    raise DocumentError(msg)

@@ -32,7 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["SCHEMA", "model_document", "read_graph", "read_model", "read_registered"]
+__all__ = ["SCHEMA", "made", "model_document", "read_graph", "read_model", "read_registered"]
 
 SCHEMA = "surffit.model/1"
 OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
@@ -260,7 +260,7 @@ def _read(content: Any, depth: int) -> Any:
             msg = f"the operator {shown(sign)} joins no models; surffit writes {' '.join(OPERATORS)}"
             raise UnsafeFileError(msg)
         left, right = _read(content["left"], depth + 1), _read(content["right"], depth + 1)
-        model = _made(lambda: SurfaceComposite(left, right, OPERATORS[sign]), "the composite")
+        model = made(lambda: SurfaceComposite(left, right, OPERATORS[sign]), "the composite")
     else:
         linear, policy = content["linear"], content["nan_policy"]
         if linear is not None and not (isinstance(linear, list) and len(linear) <= MOST_PARAMETERS):
@@ -336,10 +336,10 @@ def read_graph(content: Mapping[str, Any]) -> Any:
         func = GraphFunction(graph, function, variables, numbers)
         return SurfaceModel(func, list(variables), prefix=prefix, name=name)
 
-    return _made(build, f"the model {name[:80]!r}")
+    return made(build, f"the model {name[:80]!r}")
 
 
-def _made(build: Any, what: str) -> Any:
+def made(build: Any, what: str) -> Any:
     """What a constructor makes; its complaints are about the document here."""
     try:
         return build()

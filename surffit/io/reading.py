@@ -32,7 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["read_result"]
+__all__ = ["read_numbers", "read_part", "read_result"]
 
 
 def read_result(content: Mapping[str, Any], model: Any = None) -> Any:
@@ -60,14 +60,20 @@ def read_result(content: Mapping[str, Any], model: Any = None) -> Any:
     from surffit.core.restore import restore  # core stands on lmfit, whose import costs a second
 
     exactly(content, KEYS, "the document")
+    params, covar, covar_names, stats = read_numbers(content)
+    built = read_part(content["model"]) if model is None else _given_model(model, params)
+    return restore(built, params, covar=covar, covar_names=covar_names, stats=stats)
+
+
+def read_numbers(content: Mapping[str, Any]) -> tuple[Any, Any, list[str], dict[str, Any]]:
+    """What every fit's document has: parameters, covariance (k, k) or None with its names, statistics."""
     check_text(content["surffit"], "the version", 100)
     params = _read_params(content["params"])
     covar, covar_names = _read_covar(content["covar"], params)
     stats = _read_stats(content["stats"])
     stats |= {name: real(content[name], name) for name in ("chisqr", "redchi")}
     stats["covar_source"] = check_text(content["covar_source"], "covar_source")
-    built = _read_model(content["model"]) if model is None else _given_model(model, params)
-    return restore(built, params, covar=covar, covar_names=covar_names, stats=stats)
+    return params, covar, covar_names, stats
 
 
 def _read_params(content: Any) -> Any:
@@ -191,7 +197,7 @@ def _read_status(names: list[str]) -> Any:
     return status
 
 
-def _read_model(content: Any) -> Any:
+def read_part(content: Any) -> Any:
     """The model of a document: from its graph, by its name through the registry, or None."""
     if content is None:
         return None

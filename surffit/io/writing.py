@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["document"]
+__all__ = ["document", "model_of", "numbers_of"]
 
 
 def document(thing: Any) -> dict[str, Any]:
@@ -48,10 +48,17 @@ def document(thing: Any) -> dict[str, Any]:
     from lmfit import Model
 
     with np.errstate(all="ignore"):  # constraints are evaluated on the way
-        return model_document(thing) if isinstance(thing, Model) else _result_document(thing)
+        if isinstance(thing, Model):
+            return model_document(thing)
+        if isinstance(getattr(thing, "model", None), Model) and hasattr(thing.model, "parts"):
+            from surffit.io.joints import joint_document
+
+            return joint_document(thing)
+        return {"schema": SCHEMA, "surffit": __version__, "model": model_of(thing), **numbers_of(thing)}
 
 
-def _result_document(result: Any) -> dict[str, Any]:
+def numbers_of(result: Any) -> dict[str, Any]:
+    """The entries that every fit's document has, whatever its model."""
     names = tuple(result.params)
     if len(names) > MOST_PARAMETERS:
         msg = f"a fit of {len(names)} parameters can't be kept in a document, which holds at most {MOST_PARAMETERS}"
@@ -62,9 +69,6 @@ def _result_document(result: Any) -> dict[str, Any]:
             check_expression(name, par.expr, names, DocumentError)
     in_order({name: par.expr for name, par in result.params.items() if par.expr is not None}, DocumentError)  # for its complaints
     return {
-        "schema": SCHEMA,
-        "surffit": __version__,
-        "model": _model_document(result),
         "params": {
             name: {
                 "value": number(par.value),
@@ -85,7 +89,7 @@ def _result_document(result: Any) -> dict[str, Any]:
     }
 
 
-def _model_document(result: Any) -> dict[str, Any] | None:
+def model_of(result: Any) -> dict[str, Any] | None:
     """The model as its graph, by its registered name, or None."""
     from surffit.registry import registered_as
     from surffit.trace.document import to_document
@@ -177,6 +181,15 @@ def _digest(result: Any) -> str | None:
     observed = getattr(result, "observed", None)
     if observed is None or observed.data is None:
         return getattr(result, "data_sha256", None)  # a loaded fit keeps what its file said
+    digest = hashlib.sha256()
+    if hasattr(observed, "parts"):
+        for key, part in observed.parts.items():
+            digest.update(f"{key} {_digest_of(part)}".encode())
+        return digest.hexdigest()
+    return _digest_of(observed)
+
+
+def _digest_of(observed: Any) -> str:
     import numpy as np
 
     digest = hashlib.sha256()
