@@ -13,7 +13,10 @@ from .predict import coordinates, gradient, standard_error
 if TYPE_CHECKING:
     from .result import SurfaceResult
 
-__all__ = ["coordinates", "half_width", "new_point_error", "predict", "uncertainty"]
+__all__ = ["coordinates", "half_width", "new_point_error", "point_error", "predict", "uncertainty"]
+
+# how a point scatters where a loss tells it otherwise than by one number: `_scatter` of a result
+COUNTS, UNKNOWN = "counts", "unknown"
 
 
 def half_width(result: SurfaceResult, probability: float) -> float:
@@ -39,7 +42,12 @@ def uncertainty(result: SurfaceResult, params: Any, sigma: float, coords: dict[s
         for part in result.model.components:
             label = part.prefix if len(part.prefix) > 1 else part._name
             result.dely_comps[label] = times * standard_error(result, gradient(result, coords, part, params)[1])
-    result.dely_predicted = times * _with_scatter(sd, new_point_error(result, np.shape(sd), bool(coords)))
+    scatter = result.__dict__.get("_scatter")
+    if scatter == COUNTS:
+        new: np.ndarray | float = np.sqrt(np.maximum(np.asarray(result.eval(params=params, **coords)), 0.0))
+    else:
+        new = np.nan if scatter == UNKNOWN else new_point_error(result, np.shape(sd), bool(coords))
+    result.dely_predicted = times * _with_scatter(sd, new)
     return result.dely
 
 
@@ -50,9 +58,29 @@ def _with_scatter(sd: np.ndarray, new: np.ndarray | float) -> np.ndarray:
     return np.asarray(np.hypot(sd, new))
 
 
+def row_error(result: SurfaceResult) -> float:
+    """Standard deviation of a weighted residual: 1 where the errors of the data are known."""
+    scatter = result.__dict__.get("_scatter")
+    if isinstance(scatter, float):
+        return scatter
+    return float(np.sqrt(result.redchi)) if result.scale_covar else 1.0
+
+
+def point_error(result: SurfaceResult, shape: tuple[int, ...]) -> np.ndarray:
+    """Errors of the fitted points themselves, in data units; nan where the likelihood doesn't tell."""
+    scatter = result.__dict__.get("_scatter")
+    if scatter == COUNTS:
+        return np.sqrt(np.broadcast_to(np.asarray(result.eval()), shape))
+    sigma = 1.0 if result.observed.sigma is None else np.asarray(result.observed.sigma)
+    return np.broadcast_to(np.nan if scatter == UNKNOWN else sigma * row_error(result), shape)
+
+
 def new_point_error(result: SurfaceResult, shape: tuple[int, ...], moved: bool) -> np.ndarray | float:
     """Error of one more data point, in data units."""
-    factor = float(np.sqrt(result.redchi)) if result.scale_covar else 1.0
+    if result.__dict__.get("_scatter") == UNKNOWN:
+        msg = "the likelihood of this fit doesn't tell how a new point scatters; pass sigma_new="
+        raise DataError(msg)
+    factor = row_error(result)
     sigma = result.observed.sigma if result.observed is not None else None
     if sigma is None:
         return factor
@@ -78,10 +106,11 @@ def predict(result: SurfaceResult, level: float, kind: str, sigma_new: Any, coor
     value, J = gradient(result, coords)
     sd = standard_error(result, J)
     if kind == "prediction":
+        counts = result.__dict__.get("_scatter") == COUNTS
         if sigma_new is None:
-            new = new_point_error(result, sd.shape, bool(coords))
+            new = np.sqrt(np.maximum(value, 0.0)) if counts else new_point_error(result, sd.shape, bool(coords))
         else:
-            new = np.asarray(sigma_new, dtype=float) * (np.sqrt(result.redchi) if result.scale_covar else 1.0)
+            new = np.asarray(sigma_new, dtype=float) * row_error(result)
         sd = _with_scatter(sd, new)
     times = half_width(result, level)
     fitted = result.observed is not None and not coords

@@ -1,30 +1,24 @@
-"""What a fit with a loss or priors reports: its statistics, its covariance, and the words for them."""
+"""What a fit with a loss or priors reports: its statistics and its covariance."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..solve.around import innermost
 from ..solve.covariance import Covariance, from_factor
-from ..solve.loss import Poisson, Robust
-from ..solve.loss_covariance import from_loss
-from ..solve.reweighted import Reweighted
-from .likelihood import kind_of, label
+from ..solve.layers import Layers, robust_scale
+from ..solve.loss import Poisson
+from ..solve.loss_covariance import from_loss, scaled
+from ..solve.priors import PriorProblem
+from ..solve.problem import Problem
+from .bands import COUNTS, UNKNOWN
 
 if TYPE_CHECKING:
     from .outcome import Outcome
     from .result import SurfaceResult
-
-
-def loss_of(problem: Any) -> Reweighted | None:
-    """The loss among the wrappers of a problem."""
-    while hasattr(problem, "base"):
-        if isinstance(problem, Reweighted):
-            return problem
-        problem = problem.base
-    return None
 
 
 def statistics(result: SurfaceResult, outcome: Outcome) -> None:
@@ -33,24 +27,37 @@ def statistics(result: SurfaceResult, outcome: Outcome) -> None:
 
     `residual` stays (data - model) * weights. `chisqr` is the cost of the data: the C-statistic for counts, -2 ln L for a
     user's likelihood, the sum of f^2 rho for a robust loss. `aic` and `bic` stand on -2 ln L, of which counts know the constant;
-    a robust cost takes lmfit's formula, which compares fits with the same loss and scale.
+    a robust cost takes lmfit's formula, which compares fits with the same loss and scale. With priors `nfree` counts the
+    parameters that the data determine, which need not be a whole number.
     """
     problem, p = outcome.bound.problem, outcome.solution.p
-    data = innermost(problem)
+    layers = Layers(problem, sigma_known=not outcome.call.scale_covar)
+    data, loss = layers.data, layers.loss
     result.ndata = problem.ndata
     result.nfree = problem.ndata - outcome.solution.here.f.rank
+    if layers.prior is not None:
+        # a prior that holds a parameter gives a degree of freedom back
+        layers.variance(p)
+        result.nfree = problem.ndata - layers.gamma
     r = data.residual(p)
     result.residual = r / data.unit
-    loss = loss_of(problem)
-    if loss is not None:
-        cost = (loss.cost(p) + loss.reference) / loss.unit / loss.unit
-        result.chisqr = cost if loss.term.likelihood else max(cost, 1e-250 * result.ndata)
-        result.redchi = cost / max(1, result.nfree)
-        likelihood = result.ndata * float(np.log(max(result.chisqr, 1e-300) / result.ndata))
-        if loss.term.likelihood:
-            likelihood = cost + (_saturated(data.y) if isinstance(loss.term, Poisson) else 0.0)
-        result.aic = likelihood + 2 * result.nvarys
-        result.bic = likelihood + float(np.log(result.ndata)) * result.nvarys
+    if loss is None:
+        chi2 = float(r @ r) / data.unit / data.unit
+        result._scatter = math.sqrt(chi2 / result.nfree) if result.scale_covar and result.nfree > 0 else 1.0
+    else:
+        result._pointwise = loss.term.cost(r, data.y) / loss.unit / loss.unit
+        chi2 = float(result._pointwise.sum())
+        result._scatter = robust_scale(r, problem.n) / data.unit if result.scale_covar else 1.0
+        if layers.likelihood:
+            result._scatter = COUNTS if isinstance(loss.term, Poisson) else UNKNOWN
+    result.chisqr = chi2 if layers.likelihood else max(chi2, 1e-250 * result.ndata)
+    result.redchi = chi2 / max(1e-8, result.nfree)
+    if layers.likelihood and loss is not None:
+        likelihood = chi2 + (_saturated(data.y) if isinstance(loss.term, Poisson) else 0.0)
+    else:
+        likelihood = result.ndata * math.log(result.chisqr / result.ndata)
+    result.aic = likelihood + 2 * result.nvarys
+    result.bic = likelihood + math.log(result.ndata) * result.nvarys
     result.nfev = problem.nfev
 
 
@@ -64,38 +71,22 @@ def _saturated(n: np.ndarray) -> float:
 def covariance(outcome: Outcome) -> tuple[Covariance, str, str]:
     """Covariance, its source, and why there is none (empty where there is one)."""
     problem, solution = outcome.bound.problem, outcome.solution
-    if problem.least_squares:
-        return from_factor(solution.here, problem.n, solution.B), "jacobian", ""
+    if problem.least_squares and isinstance(problem, PriorProblem):
+        return scaled(from_factor(solution.here, problem.n, None), problem.scale), "jacobian", ""
     cov, source = from_loss(problem, solution)
     if source.startswith("no "):
         return cov, "none", f"there is {source}."
     return cov, source, ""
 
 
-def words(result: SurfaceResult) -> list[str]:
-    """What was minimised, and what the errors stand on."""
-    outcome = result._outcome
-    loss = None if outcome is None else loss_of(outcome.bound.problem)
-    if loss is None or outcome is None:
-        return []
-    name = label(result._call.loss)
-    if isinstance(loss.term, Poisson):
-        lines = ["Minimised: the C-statistic of Poisson counts (chisqr holds it). Its errors are never scaled: counts know their own."]
-        if np.any(loss.y != np.round(loss.y)):
-            lines.append("The data are not all whole numbers: if they are not counts of events, these errors mean nothing.")
-    elif isinstance(loss.term, Robust):
-        f = loss.term.scale / loss.unit
-        beyond = int((np.abs(innermost(loss).residual(outcome.solution.p)) > loss.term.scale).sum())
-        unit = "standard deviations of the data, as given" if not result.scale_covar else "the data's (weighted) unit, found with the fit"
-        lines = [
-            f"Minimised: the loss {name} with f_scale = {f:.4g} in {unit}; {beyond} of {result.ndata} residuals lie beyond it. chisqr is "
-            "the loss, not a chi-square."
-        ]
-    else:
-        lines = [f"Minimised: the sum of {name}(data, model), taken as -2 ln L (chisqr holds it). Its errors are never scaled."]
-    if result.covar is not None:
-        if kind_of(result._call.loss) == "robust":
-            lines.append("Errors are those of an M-estimator (Huber 1981), from the residual's own dispersion, whatever scale_covar says.")
-        else:
-            lines.append("Errors come from the observed information (the Hessian of -ln L at the minimum).")
-    return lines
+def leverage_rows(problem: Problem, p: np.ndarray, root: np.ndarray) -> np.ndarray:
+    """Rows (rank, N) whose squares, summed over some points, are the number of parameters that these points determine."""
+    layers = Layers(problem)
+    full = layers.loss.full(p) if layers.likelihood and layers.loss is not None else innermost(problem).full(p)
+    if full is None:
+        return np.full((root.shape[1], innermost(problem).N), np.nan)
+    return np.asarray(root.T @ full[1] / math.sqrt(layers.variance(p)[0] if layers.loss is not None else _row_variance(layers)))
+
+
+def _row_variance(layers: Layers) -> float:
+    return layers.data.unit**2 if layers.prior is None else layers.prior.scale**2

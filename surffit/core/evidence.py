@@ -29,6 +29,9 @@ def evidence(result: SurfaceResult, seed: int) -> Evidence:
     """
     outcome = _outcome(result)
     problem, names = outcome.bound.problem, outcome.bound.names
+    if not outcome.call.plain:
+        msg = "the evidence is that of Gaussian errors with uniform priors; fit without loss= and priors= for it"
+        raise ParameterError(msg)
     if result.scale_covar:
         msg = "the evidence needs the errors of the data: fit with sigma= and scale_covar=False"
         raise ParameterError(msg)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..solve.status import CONVERGED, SENTENCES, Status
+from . import costwords
 from .conditioning import Conditioning, Direction
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def explain(result: SurfaceResult) -> str:
     lines += _bounds(result, c)
     lines += _saddles(c)
     lines += _significance(result, c)
-    lines += _errors(result, c)
+    lines += _errors(result, c) if result._call.plain else costwords.words(result)
     lines += _effort(result, c)
     lines += result._notes
     return "\n".join(textwrap.fill(line, 100, subsequent_indent="  ", break_on_hyphens=False) for line in lines if line)
@@ -142,7 +143,10 @@ def _solution(result: SurfaceResult, c: Conditioning) -> list[str]:
         "complex-step": "the function can't be traced; derivatives are by complex step, checked against differences",
         "differences": "the function can't be traced; derivatives are by finite differences",
     }[c.derivatives]
-    if not c.nonlinear and c.linear:
+    outcome = result._outcome
+    if c.linear and outcome is not None and not outcome.bound.problem.least_squares:
+        what = f"{listed(c.linear)} {'are' if len(c.linear) > 1 else 'is'} linear and needed no start; with this cost all were searched"
+    elif not c.nonlinear and c.linear:
         what = (
             f"All {len(c.linear)} parameters are linear and were solved exactly"
             if len(c.linear) > 1
@@ -257,6 +261,8 @@ def _bounds(result: SurfaceResult, c: Conditioning) -> list[str]:
     for name, side in c.at_bound.items():
         par = result.params[name]
         bound = par.min if side == "min" else par.max
+        if not np.isfinite(bound):  # where its prior ends
+            bound = par.value
         gain = c.multipliers.get(name, 0.0)
         text = f"{name} is on its {side} = {bound:.6g}: stderr is nan, and the other errors hold with it fixed there."
         if gain > 0:
@@ -302,7 +308,7 @@ def _significance(result: SurfaceResult, c: Conditioning) -> list[str]:
             return [text]
         z = np.linalg.solve(R.T, values)
         stat = float(z @ z) / len(weak)
-        stat /= 1.0 if result.scale_covar else max(result.redchi, 1e-300)
+        stat /= 1.0 if result.scale_covar or not result._call.plain else max(result.redchi, 1e-300)
         p = float(fisher.sf(stat, len(weak), result.nfree))
         test = f"(F = {stat:.3g}, p = {p:.2g})"
         if p > 0.05:
@@ -350,7 +356,7 @@ def _effort(result: SurfaceResult, c: Conditioning) -> list[str]:
             for name, start in zip(outcome.bound.linear, outcome.bound.start[len(outcome.bound.nonlinear) :], strict=True)
             if np.isfinite(start) and start != 0.0 and name not in c.undetermined
         ]
-        if ignored and result.method == "separable":
+        if ignored and result.method == "separable" and outcome.bound.problem.least_squares:
             one = len(ignored) == 1
             were, are = ("was", "it is") if one else ("were", "they are")
             lines.append(f"The start{'' if one else 's'} of {listed(ignored)} {were} not needed: {are} linear.")

@@ -119,7 +119,8 @@ class JointModel(lmfit.Model):
     @property
     def linear(self) -> tuple[str, ...]:
         """Joint names of the parameters that each part by itself solves exactly and no part searches."""
-        affine, bent = dict.fromkeys(()), set()
+        affine: dict[str, None] = {}
+        bent: set[str] = set()
         for key, part in self.parts.items():
             names = self.names.joint[key]
             affine |= dict.fromkeys(names[name] for name in part.linear)
@@ -364,6 +365,7 @@ class JointModel(lmfit.Model):
         request = FitCall(
             data=data, coords=options, errors=errors, mask=mask, nan_policy=nan_policy, method=method, iter_cb=iter_cb,
             scale_covar=scale_covar, calc_covar=calc_covar, max_nfev=max_nfev, fit_kws=dict(fit_kws or {}), coerce=coerce_farray,
+            loss=loss, priors=priors,
         )  # fmt: skip
         with np.errstate(all="ignore"):
             return JointResult(self, fit(self, given, request))

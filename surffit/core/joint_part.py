@@ -10,8 +10,9 @@ from lmfit.minimizer import Minimizer
 from lmfit.parameter import Parameters
 
 from ..exceptions import ParameterError
+from ..solve.around import innermost
 from ..solve.covariance import Covariance
-from . import bands
+from . import bands, coststats
 from .joint_names import copy_as, names_in
 from .outcome import FitCall
 from .parameters import copy_parameters
@@ -32,6 +33,9 @@ class PartResult(SurfaceResult):
 
     key: str
     joint_names: dict[str, str]
+    dely: Any
+    dely_comps: Any
+    dely_predicted: Any
 
     def own_parameters(self, params: Parameters) -> Parameters:
         """Joint Parameters as the model of this data set takes them."""
@@ -115,6 +119,9 @@ def leverages(result: JointResult) -> list[float]:
         return []
     problem: Any = outcome.bound.problem
     root, p = result._covariance.root, outcome.solution.p
+    if not outcome.call.plain:
+        rows = coststats.leverage_rows(problem, p, root)
+        return [float(np.sum(rows[:, block.rows] ** 2)) for block in innermost(problem).blocks]
     out = []
     for block in problem.blocks:
         full = block.problem.full(p[block.index])
@@ -134,7 +141,8 @@ def share(result: JointResult, key: str) -> PartResult:
     """The share of one data set in a joint fit."""
     model = result.model.parts[key]
     names = {own: joint for own, joint in result.model.names.joint[key].items() if joint in result.params}
-    data = result.observed.parts[key]
+    observed: Any = result.observed
+    data = observed.parts[key]
     part = PartResult.__new__(PartResult)
     params = _parameters(result, names)
     init = _parameters(result, names, initial=True)

@@ -20,10 +20,11 @@ def scatter(result: JointResult) -> list[dict[str, Any]]:
     if "_sets" in result.__dict__:  # a loaded fit
         return [{"dataset": key, **facts} for key, facts in result._sets.items()]
     out = []
-    for key in result.keys():
+    for key in result:
         residual = result.residual[result._rows_of(key)]
         nfree = float(residual.size - result._leverage(key))
-        chisqr = float(residual @ residual)
+        pointwise = result.__dict__.get("_pointwise")
+        chisqr = float(residual @ residual if pointwise is None else pointwise[result._rows_of(key)].sum())
         redchi = chisqr / nfree if nfree > 1e-9 else np.nan
         out.append({"dataset": key, "ndata": residual.size, "nfree": nfree, "chisqr": chisqr, "redchi": redchi})
     return out

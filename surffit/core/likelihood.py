@@ -7,16 +7,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import lmfit
 import numpy as np
 
 from ..exceptions import DataError, ParameterError
+from ..solve.layers import Layers
 from ..solve.loss import CONVEX, ROBUST, Poisson, Rho, Robust, Term, UserLikelihood
-from ..solve.lossfit import Scale, minimise_loss
-from ..solve.minimum import Options
+from ..solve.lossfit import begin_scale, finish, minimise_loss, minimise_with_priors, squares
+from ..solve.minimum import Options, minimise
+from ..solve.priors import PriorProblem
 from ..solve.problem import Problem
 from ..solve.reweighted import Reweighted
 from ..solve.verdict import Solution
 from .methods import VECTOR, by_lmfit
+from .priors import read
 
 if TYPE_CHECKING:
     from .bound import Bound
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from .outcome import FitCall
 
 LOSSES = ("linear", *ROBUST, "poisson")
-REDESCENDING_START = "soft_l1"  # the convex loss whose answer is where those with several minima begin
+MILD = "soft_l1"  # the convex loss whose answer is where those with several minima begin
 
 Callback = Callable[[np.ndarray, np.ndarray, float], bool]
 
@@ -144,12 +148,27 @@ def term_of(request: FitCall, data: FitData, problem: Problem) -> Term:
     return Poisson()
 
 
-def wrap(bound: Bound, data: FitData, request: FitCall) -> Bound:
-    """The binding with the loss around its problem."""
+def wrap(bound: Bound, data: FitData, params: lmfit.Parameters, request: FitCall) -> Bound:
+    """The binding with the loss, and then the priors, around its problem."""
     problem = bound.problem
     if kind_of(request.loss) != "linear":
         problem = Reweighted(problem, term_of(request, data, problem))
+    if request.priors:
+        priors = read(request.priors, bound, params)
+        likelihood = isinstance(problem, Reweighted) and problem.term.likelihood
+        problem = PriorProblem(problem, priors, 1.0 if likelihood else problem.unit)
     return replace(bound, problem=problem, moments=None)
+
+
+def layers_of(problem: Problem, request: FitCall) -> Layers:
+    """The wrappers, with what is known of their scales."""
+    layers = Layers(problem, sigma_known=not request.scale_covar)
+    term = None if layers.loss is None else layers.loss.term
+    if isinstance(term, Robust):
+        f_scale = float(request.fit_kws.get("f_scale", 1.0))
+        term.scale = f_scale * layers.data.unit
+        layers.factor = f_scale if request.scale_covar else None
+    return layers
 
 
 def solve(bound: Bound, request: FitCall, options: Options, callback: Callback | None) -> tuple[Solution | None, Any, str | None]:
@@ -163,19 +182,20 @@ def solve(bound: Bound, request: FitCall, options: Options, callback: Callback |
     status, message
         lmfit's own, where its solver ran.
     """
-    problem = bound.problem
-    if not isinstance(problem, Reweighted):
-        msg = "there is no loss around this problem"
-        raise TypeError(msg)
-    term, m = problem.term, len(bound.nonlinear)
-    options = replace(options, sigma_known=options.sigma_known or term.likelihood)
-    f_scale = float(request.fit_kws.get("f_scale", 1.0))
-    if isinstance(term, Robust):
-        term.scale = f_scale * problem.unit
-    scale = Scale(problem, f_scale if request.scale_covar and isinstance(term, Robust) else None)
-    milder = None
-    if isinstance(term, Robust) and not term.convex:
-        milder = Robust(ROBUST[REDESCENDING_START], True, term.scale)
-    if request.method == "separable":
-        return minimise_loss(problem, bound.start[:m], bound.start[m:], options, scale, callback, milder), None, None
-    return by_lmfit(bound, request, options, callback)
+    problem, m = bound.problem, len(bound.nonlinear)
+    layers = layers_of(problem, request)
+    options = replace(options, sigma_known=options.sigma_known or layers.likelihood)
+    alpha, c = bound.start[:m], bound.start[m:]
+    if not request.own:
+        begin_scale(layers, alpha)
+        if layers.factor is not None:
+            plain = minimise(squares(layers), alpha, c, replace(options, polish=False, refine=False))
+            if plain is not None:
+                layers.update(plain.p)
+        solution, status, message = by_lmfit(bound, request, options, callback, layers)
+        return None if solution is None else finish(solution, options, layers), status, message
+    if problem.least_squares:
+        return minimise_with_priors(problem, alpha, c, options, layers, callback), None, None
+    term = None if layers.loss is None else layers.loss.term
+    milder = Robust(ROBUST[MILD], True, term.scale) if isinstance(term, Robust) and not term.convex else None
+    return minimise_loss(problem, alpha, c, options, layers, callback, milder), None, None

@@ -16,6 +16,8 @@ import numpy as np
 from lmfit.minimizer import SCALAR_METHODS
 
 from ..kernels.warned import filtered
+from ..solve.layers import Layers
+from ..solve.lossfit import feasible, squares
 from ..solve.minimum import Options, judge
 from ..solve.scaling import unit_scale
 from ..solve.separable import DenseEngine
@@ -45,7 +47,11 @@ def is_lmfit_method(method: str) -> bool:
 
 
 def by_lmfit(
-    bound: Bound, request: FitCall, options: Options, callback: Callable[[np.ndarray, np.ndarray, float], bool] | None
+    bound: Bound,
+    request: FitCall,
+    options: Options,
+    callback: Callable[[np.ndarray, np.ndarray, float], bool] | None,
+    layers: Layers | None = None,
 ) -> tuple[Solution | None, Any, str | None]:
     """
     Minimise with one of lmfit's methods.
@@ -58,7 +64,8 @@ def by_lmfit(
         lmfit's own.
     """
     problem, m = bound.problem, len(bound.nonlinear)
-    engine = DenseEngine(problem)
+    squared = problem.least_squares
+    engine = DenseEngine(problem if squared or layers is None else squares(layers))
     alpha = bound.start[:m]
     first = engine.inner(alpha)
     if first is None:
@@ -66,12 +73,20 @@ def by_lmfit(
     c = np.where(np.isfinite(bound.start[m:]), bound.start[m:], first.c)
     method = request.method.lower()
     vector = method in VECTOR or method.startswith("least")
-    start = np.concatenate([alpha, c]) if vector or not m else alpha
+    start = np.concatenate([alpha, c]) if vector or not m or not squared else alpha
+    if not squared and layers is not None:
+        possible = feasible(layers, layers.starts(start), options, None)
+        if possible is None:
+            return None, None, None
+        start = possible
+        layers.refer(start)
     n = start.size
-    full = problem.full(np.concatenate([alpha, first.c]))
+    full = problem.full(np.concatenate([alpha, first.c]) if squared else start)
     if full is None:
         return None, None, None
     spread = float(np.sqrt(full[0] @ full[0])) or problem.noise or 1.0
+    # a -2 ln L may fall below zero, where its root ends
+    deep = 0.0 if squared or layers is None or not layers.signed else 1e3 * (abs(problem.cost(start)) + problem.N)
     unit = unit_scale(start, full[1][:n], spread, problem.lower[:n], problem.upper[:n])
 
     def complete(z: np.ndarray) -> np.ndarray | None:
@@ -83,6 +98,12 @@ def by_lmfit(
 
     def residual(z: lmfit.Parameters) -> np.ndarray:
         p = complete(np.array([par.value for par in z.values()]))
+        if not squared:
+            cost = np.inf if p is None else problem.cost(p)
+            if callback is not None and p is not None and callback(p[:m], p[m:], cost):
+                raise _StopFitError(p)
+            # lmfit sums the squares of what it gets
+            return np.array([np.sqrt(max(cost + deep, 0.0)) / spread, 0.0] if np.isfinite(cost) else [1e30, 1e30])
         r = np.full(problem.N, np.inf) if p is None else problem.residual(p) / spread
         if not np.isfinite(r.sum()):
             # far worse than anything finite, so that no solver stays there, yet a number
@@ -107,8 +128,8 @@ def by_lmfit(
     def slopes(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Gradient and Gauss-Newton Hessian of the summed squares in unit coordinates."""
         p = np.clip(unit.outward(z), problem.lower[:n], problem.upper[:n])
-        point = engine.inner(p) if n < problem.n or not problem.k else None
-        if n == problem.n and problem.k:
+        point = engine.inner(p) if squared and (n < problem.n or not problem.k) else None
+        if not squared or (n == problem.n and problem.k):
             whole = problem.full(p)
             sums = None if whole is None else (whole[1] @ whole[1].T, whole[1] @ whole[0])
         else:
@@ -140,6 +161,8 @@ def by_lmfit(
     if p is None:
         return None, status, message
     start_full = np.concatenate([alpha, first.c])
+    if not squared and layers is not None:
+        layers.refer(p)
     solution = judge(problem, p, flags, start_full, options, f"lmfit {request.method}")
     if solution is not None:
         final_flags(problem, solution)

@@ -315,10 +315,18 @@ class SurfaceModel(Documented, lmfit.Model):
             Data error in place of `weights`.
         mask : array_like of bool, optional
             True = excluded.
-        loss : {"linear"}
-            Loss of the squared residuals.
-        priors : None
-            Reserved.
+        loss : {"linear", "soft_l1", "huber", "cauchy", "arctan", "poisson"} or callable
+            What is minimised. "linear": chi-square. The next four are scipy's robust losses, sum of f^2 rho((r/f)^2) over the weighted
+            residuals r, with ``fit_kws={"f_scale": 1.0}`` in standard deviations: those of the given errors with
+            `scale_covar=False` (then f is scipy's `f_scale`), else the residual's own (median absolute value / 0.6745), found with
+            the fit. "poisson": data are counts, the C-statistic 2 sum(m - n + n ln(n/m)). A function ``rho(z)`` is a robust loss (as
+            scipy's: rho, or rho and its two derivatives as rows), a function ``loss(data, model)`` gives -2 ln L per point.
+            The covariance fits the loss: of an M-estimator for robust ones, the inverse observed information for likelihoods.
+            Both hold the dispersion, so that `scale_covar` scales nothing there.
+        priors : dict, optional
+            Prior knowledge by parameter name: ``(mean, sigma)``, a frozen scipy.stats distribution (anything with ``logpdf``), or
+            a function ``logp(value)``; under a tuple of names a joint ``logp(a, b)``. They enter fit and covariance. With
+            `scale_covar=True` the data's variance is found with the fit, so that a prior weighs what it says.
         coords : dict, optional
             Coordinates whose names are keywords of this function.
         **kwargs
@@ -333,9 +341,6 @@ class SurfaceModel(Documented, lmfit.Model):
         DataError, ParameterError, LinearityError
             For calls that can't be right; a fit that goes badly returns a result that says so.
         """
-        if priors is not None:
-            msg = "priors are not available in this version"
-            raise ParameterError(msg)
         policy = nan_policy if nan_policy is not None else self.nan_policy
         _check_nan_policy(policy)
         errors = {"weights": weights, "sigma": sigma, "var": var, "ivar": ivar}
@@ -352,7 +357,8 @@ class SurfaceModel(Documented, lmfit.Model):
             priors=priors,
         )  # fmt: skip
         with np.errstate(all="ignore"):
-            return SurfaceResult(self, fit(self, given, request))
+            outcome = fit(self, given, request)
+            return SurfaceResult(outcome.model, outcome)
 
 
 class SurfaceComposite(SurfaceModel, CompositeModel):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..exceptions import DocumentError, OptionalDependencyError, ParameterError
+from ..kernels.warned import filtered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -199,10 +200,7 @@ class Posterior:
         OptionalDependencyError
             Without the package arviz.
         """
-        import warnings
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # arviz announces its own next version
+        with filtered("ignore"):  # arviz announces its own next version
             try:
                 import arviz
             except ImportError as err:

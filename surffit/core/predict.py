@@ -165,7 +165,8 @@ def _standard_error(result: SurfaceResult, J: np.ndarray) -> np.ndarray:
     sd = np.sqrt(np.einsum("ij,ij->j", cov.root.T @ flat, cov.root.T @ flat)) * result._sd_scale
     if len(cov.null):
         parts = cov.null @ flat
-        # compare with what the same parameters would contribute without cancelling
-        size = np.abs(cov.null) @ np.abs(flat)
+        # compare with what the same parameters would contribute without cancelling, in any of the directions: an entry
+        # that is rounding in one of them is none in another
+        size = np.abs(cov.null).max(axis=0) @ np.abs(flat)
         sd[(np.abs(parts) > LOST * size).any(axis=0)] = np.inf
     return sd.reshape(J.shape[1:])

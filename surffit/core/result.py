@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 LMFIT_DEFAULTS: dict[str, Any] = {
     "userargs": (), "kws": {}, "user_options": None, "ci_out": None, "_abort": False, "ier": None, "lmdif_message": None,
-    "reduce_fcn": None, "col_deriv": False, "jacfcn": None, "aborted": False, "call_kws": {}, "flatchain": None,
+    "reduce_fcn": None, "col_deriv": False, "jacfcn": None, "aborted": False, "call_kws": {}, "flatchain": None, "covar_notes": (),
 }  # fmt: skip
 
 
@@ -98,6 +98,10 @@ class SurfaceResult(ModelResult):
             coststats.statistics(self, outcome)
         self._values(outcome)
         uncertainty.attach(self, outcome)
+        if call.method == "emcee":
+            from .emcee_method import apply
+
+            apply(self)
         post = getattr(type(model), "post_fit", None)
         if post is not None and post is not lmfit.Model.post_fit:
             model.post_fit(self)
@@ -451,6 +455,30 @@ class SurfaceResult(ModelResult):
 
         return sample(self, steps, walkers, rng, progress)
 
+    def to_basis(self, basis: str) -> SurfaceResult:
+        """
+        The same fit of a polynomial surface with its coefficients in another basis.
+
+        Parameters
+        ----------
+        basis : {"monomial", "chebyshev", "legendre", "orthonormal"}
+            For every `PolynomialSurface` in the model.
+
+        Returns
+        -------
+        SurfaceResult
+            Coefficients and covariance mapped exactly (in double-double); fit, residual and statistics are those of this one.
+            `explain()` tells both. What the data don't determine stays so: inf for coefficients that depend on it.
+
+        Raises
+        ------
+        ParameterError
+            If the model has no polynomial surface, or another parameter is tied to a coefficient.
+        """
+        from .rebase import to_basis
+
+        return to_basis(self, basis)
+
     # ---- tables, pictures, documents -------------------------------------------------------------------------------------
 
     def tidy(self, level: float | None = None) -> Any:
@@ -522,6 +550,7 @@ class SurfaceResult(ModelResult):
     def minimize(self, method: str = "leastsq", params: Parameters | None = None, **kws: Any) -> MinimizerResult:
         """Minimise again by `method`, in unit scale; the answer is a `MinimizerResult`, as in lmfit."""
         call = self._call
+        kws = {name: call.fit_kws[name] for name in ("f_scale",) if name in call.fit_kws} | kws
         params = self.__dict__.pop("_prepared", None) if params is None else params
         fresh = self.model.fit(
             call.data, params if params is not None else self.params, method=method, fit_kws=kws, mask=call.mask,

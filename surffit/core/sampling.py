@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..exceptions import ConvergenceWarning, DocumentError, ParameterError
+from ..solve.loss_covariance import cost_scale
 from ..solve.posterior import ILL, LEAST_ACCEPTED, STEPS_PER_TAU, Division, NoStartError, Run, Target, default_walkers, divide
 from ..solve.status import Status
-from .coststats import loss_of
 from .explain import listed
 from .parameters import copy_parameters
 from .posterior import Evidence, Posterior
@@ -62,22 +62,17 @@ def make_target(result: SurfaceResult, sigma: float | None, marginalise: bool = 
 
 
 def row_scale(result: SurfaceResult) -> float:
-    """
-    Standard deviation of a row as the fit sees it, in the rows' unit: exp(-cost / (2 row_scale^2)) is what is sampled.
-
-    A robust loss is no likelihood; it is scaled so that the curvature at the minimum gives the M-estimator's errors.
-    """
-    scale = result._covariance.scale
-    if scale is None:
-        return float(result._sd_scale if np.isfinite(result._sd_scale) else _outcome(result).solution.sigma)
-    loss = loss_of(_outcome(result).bound.problem)
-    if loss is None or loss.term.likelihood:
+    """Standard deviation of a row as the fit sees it, in the rows' unit: what errors with unit variance are multiplied by."""
+    outcome = result._outcome
+    if outcome is not None and not outcome.call.plain:
+        return cost_scale(outcome.bound.problem, outcome.solution.p)
+    scale = getattr(result._covariance, "scale", None)
+    if scale is not None:  # a likelihood that states its own
         return float(scale)
-    slope = loss.term.rows(loss.base.residual(_outcome(result).solution.p), loss.y)[1]
-    return float(scale) * float(np.sqrt(max(float(np.mean(slope)), 1e-3)))
+    return float(result._sd_scale if np.isfinite(result._sd_scale) else _outcome(result).solution.sigma)
 
 
-def sample(result: SurfaceResult, steps: int, walkers: int | None, rng: Any, progress: Any) -> Posterior:
+def sample(result: SurfaceResult, steps: int, walkers: int | None, rng: Any, progress: Any, stacklevel: int = 4) -> Posterior:
     """Draw the posterior of a fit; see `SurfaceResult.sample`."""
     steps = _count("steps", steps)
     outcome = _outcome(result)
@@ -95,7 +90,7 @@ def sample(result: SurfaceResult, steps: int, walkers: int | None, rng: Any, pro
         raise ParameterError(msg, walkers=walkers)
     run = Run(target, walkers, drawn_seed(rng), row_scale(result))
     _extend(run, steps, progress)
-    return dress(result, run)
+    return dress(result, run, stacklevel)
 
 
 def _count(name: str, value: Any) -> int:
@@ -113,7 +108,7 @@ def _extend(run: Run, steps: int, progress: Any) -> None:
             raise ParameterError(f"{err}; look at the fit's explain()") from err
 
 
-def dress(result: SurfaceResult, run: Run, warn: bool = True) -> Posterior:
+def dress(result: SurfaceResult, run: Run, stacklevel: int = 4) -> Posterior:
     """Names, derived parameters and words onto a run."""
     outcome = _outcome(result)
     names, division, undetermined = outcome.bound.names, run.target.division, result._covariance.undetermined
@@ -131,10 +126,10 @@ def dress(result: SurfaceResult, run: Run, warn: bool = True) -> Posterior:
         tau = np.concatenate([tau, _tau_of(columns, run)])
     longest = float(samples.tau.max(initial=1.0)) if np.isfinite(samples.tau).all() else np.nan
     notes = _notes(result, run, samples, longest)
-    if warn and not samples.converged:
-        warnings.warn(ConvergenceWarning(_too_short(len(chain), longest), tau=samples.tau, steps=len(chain)), stacklevel=4)
-    if warn and samples.acceptance < LEAST_ACCEPTED:
-        warnings.warn(ConvergenceWarning(_few_taken(samples.acceptance), acceptance=samples.acceptance), stacklevel=4)
+    if not samples.converged:
+        warnings.warn(ConvergenceWarning(_too_short(len(chain), longest), tau=samples.tau, steps=len(chain)), stacklevel=stacklevel)
+    if samples.acceptance < LEAST_ACCEPTED:
+        warnings.warn(ConvergenceWarning(_few_taken(samples.acceptance), acceptance=samples.acceptance), stacklevel=stacklevel)
 
     def resume(steps: int, progress: Any) -> Posterior:
         further = run.copy()

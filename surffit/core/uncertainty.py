@@ -10,10 +10,13 @@ import numpy as np
 from ..kernels.warned import filtered
 from ..solve.covariance import Covariance, from_factor
 from ..solve.status import Status
+from ..trace.emit import Program, compile_program
+from ..trace.graph import Builder
 from . import coststats
 from .parameters import copy_parameters
 from .predict import standard_error
 from .rungs import ladder, laid_out, matrix_of, settle_status
+from .structure import Constraints, Structure
 
 if TYPE_CHECKING:
     from .outcome import Outcome
@@ -112,11 +115,9 @@ def constraint_gradient(result: SurfaceResult, name: str) -> np.ndarray | None:
     outcome = result._outcome
     if outcome is None:
         return None
-    structure = outcome.bound.structure
     params = result.params
-    if structure is not None and name in structure.constraints:
-        known = tuple(n for n in params if n not in result._names and n not in structure.constraints)
-        program = structure.constraint_program(name, result._names, known)
+    program, known = _constraint_program(result, name, outcome.bound.structure)
+    if program is not None:
         with np.errstate(all="ignore"):
             _, columns = program.full(
                 [params[n].value for n in result._names], [], [params[n].value for n in known], (0.0,) * len(program.coordinates)
@@ -126,6 +127,21 @@ def constraint_gradient(result: SurfaceResult, name: str) -> np.ndarray | None:
         g = _constraint_differences(result, name)
     result._constraints[name] = g
     return g
+
+
+def _constraint_program(result: SurfaceResult, name: str, structure: Structure | None) -> tuple[Program | None, tuple[str, ...]]:
+    """Exact derivatives of one constraint and the parameters it takes as known; None for what only lmfit understands."""
+    if structure is not None:
+        tied = structure.constraints
+    else:  # a function that can't be traced may have constraints that can
+        builder = Builder()
+        tied = Constraints(result.params, builder).tied()
+    known = tuple(n for n in result.params if n not in result._names and n not in tied)
+    if name not in tied:
+        return None, known
+    if structure is not None:
+        return structure.constraint_program(name, result._names, known), known
+    return compile_program(builder, tied[name], nonlinear=result._names, linear=(), known=known), known
 
 
 def _leans_on(result: SurfaceResult, name: str, lost: tuple[str, ...]) -> bool:

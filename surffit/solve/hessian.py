@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+from ..kernels.warned import filtered
 from .covariance import Covariance, from_root
 from .problem import Problem
 
@@ -91,7 +92,8 @@ def whitened_hessian(problem: Problem, p: np.ndarray, step: float, root: np.ndar
         moved[which] = p[which] + step * (root @ q)
         return (problem.cost(moved) - base) / step / step / 2.0
 
-    found = Hessian(cost, full_output=True)(np.zeros(root.shape[1]))
+    with filtered("ignore"):  # numdifftools' means over steps that all left the model's domain
+        found = Hessian(cost, full_output=True)(np.zeros(root.shape[1]))
     H, info = np.atleast_2d(found[0]), found if hasattr(found, "error_estimate") else found[1]  # a pair before numdifftools 0.10
     if not np.isfinite(H).all():
         msg = "the cost is not finite around the minimum"

@@ -67,6 +67,7 @@ ROBUST: dict[str, Callable[[Array], tuple[Array, Array, Array]]] = {
     "soft_l1": _soft_l1, "huber": _huber, "cauchy": _cauchy, "arctan": _arctan,
 }  # fmt: skip
 CONVEX = ("soft_l1", "huber")
+STRAIGHT = 1e-6  # times the squared slope of a -2 ln L: below, its own curvature is not worth a step
 
 
 class Robust:
@@ -256,4 +257,4 @@ class UserLikelihood:
         _, first, second = self._by_model(m, np.abs(m))
         g, h = -0.5 * first / self.unit, 0.5 * second / self.unit**2
         # any positive weight gives a way down; the point's own curvature where it has one, else that of a residual of one
-        return g, h, np.where(h > 0.01 * g * g, h, g * g)
+        return g, h, np.where(h > STRAIGHT * g * g, h, g * g)

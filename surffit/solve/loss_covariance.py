@@ -19,38 +19,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from .around import innermost
 from .covariance import Covariance, from_factor
+from .layers import Layers
 from .linear import factor
 from .polish import DenseSurveyor, Local, curvature
 from .problem import EPS, Problem
-from .reweighted import Reweighted
 from .verdict import Solution
-
-
-def dispersion(problem: Reweighted, p: np.ndarray, freedom: float) -> float:
-    """
-    Variance factor of a robust fit, in the rows' unit squared: the covariance is this times (J'J)^{-1}.
-
-    Parameters
-    ----------
-    problem : Reweighted
-    p : ndarray, shape (n,)
-    freedom : float
-        Number of rows minus that of the parameters they determine.
-
-    Returns
-    -------
-    float
-        nan where the loss has no curvature left on the whole: every residual is an outlier to it.
-    """
-    r = problem.base.residual(p)
-    psi, slope, _ = problem.term.rows(r, problem.y)
-    mean = float(slope.mean())
-    if not mean > 0.0 or not freedom > 0.0:
-        return math.nan
-    n = r.size - freedom
-    k = 1.0 + n / r.size * float(slope.var()) / mean**2
-    return k * k * float(psi @ psi) / freedom / mean**2
 
 
 def from_loss(problem: Problem, solution: Solution) -> tuple[Covariance, str]:
@@ -70,40 +45,58 @@ def from_loss(problem: Problem, solution: Solution) -> tuple[Covariance, str]:
         "jacobian" or "hessian"; or a sentence that begins with "no " where there is none.
     """
     here, n = solution.here, problem.n
-    if isinstance(problem, Reweighted) and not problem.term.likelihood:
-        return _robust(problem, solution)
+    layers = Layers(problem)
+    if layers.loss is not None and not layers.likelihood:
+        return _robust(layers, solution)
+    scale = 1.0 if layers.prior is None else layers.prior.scale
     # at the very end: the polish lets the last step go unlooked at
     here = DenseSurveyor(problem).local(here.p, solution.held) or here
     K = _relative_curvature(problem, here)
     rank = here.f.rank
-    plain = scaled(from_factor(here, n, None), 1.0)
+    plain = scaled(from_factor(here, n, None), scale)
     if not rank:
         return plain, "hessian"
     values, vectors = np.linalg.eigh(np.eye(rank) - K)
     if not values[0] > 0.0:
         return plain, "no minimum: the Hessian of the likelihood is not positive there"
-    return scaled(from_factor(here, n, None, vectors / np.sqrt(values)), 1.0), "hessian"
+    return scaled(from_factor(here, n, None, vectors / np.sqrt(values)), scale), "hessian"
 
 
-def _robust(problem: Reweighted, solution: Solution) -> tuple[Covariance, str]:
-    here, n = solution.here, problem.n
-    full = problem.base.full(here.p)
-    f = None if full is None else factor(full[1][here.free], problem.jac_error)
-    if full is None or f is None:
-        return from_factor(here, n, None), "no finite derivatives at the end"
-    local = Local(problem.base, here.p, full[0], here.free, f, f.qt(full[0]), full[1])
-    cov = from_factor(local, n, None)
-    factor_ = dispersion(problem, here.p, problem.ndata - f.rank)
-    if not math.isfinite(factor_):
-        return cov, "no curvature: to this loss nearly every point is an outlier; raise f_scale"
-    # a fit without residual is sure to the rounding of the data only
-    scale = max(math.sqrt(factor_), problem.base.noise / math.sqrt(problem.N))
-    return scaled(cov, scale), "jacobian"
+def _robust(layers: Layers, solution: Solution) -> tuple[Covariance, str]:
+    here, problem, data = solution.here, layers.problem, layers.data
+    full = data.full(here.p)
+    variance, _ = layers.variance(here.p)
+    if full is None or not math.isfinite(variance):
+        return from_factor(here, problem.n, None), "no curvature: to this loss nearly every point is an outlier; raise f_scale"
+    r, J = full
+    scale = math.sqrt(variance)
+    T = None if layers.prior is None else layers.prior.information(here.p)
+    if T is not None:
+        J = np.hstack([J, scale * T])
+        r = np.concatenate([r, np.zeros(T.shape[1])])
+    f = factor(J[here.free], problem.jac_error)
+    if f is None:
+        return from_factor(here, problem.n, None), "no finite derivative at the end"
+    return scaled(from_factor(Local(data, here.p, r, here.free, f, f.qt(r), J), problem.n, None), scale), "jacobian"
 
 
 def scaled(cov: Covariance, scale: float) -> Covariance:
     """A covariance times scale^2, nothing left to scale."""
     return replace(cov, sd=cov.sd * scale, root=cov.root * scale, scale=(cov.scale or 1.0) * scale)
+
+
+def cost_scale(problem: Problem, p: np.ndarray) -> float:
+    """
+    s such that cost / s^2 is -2 ln of the posterior density, up to a constant.
+
+    For a robust loss, which is no likelihood, it is the s with which the density has the covariance of the M-estimator.
+    """
+    layers = Layers(problem)
+    if layers.prior is not None:
+        return layers.prior.scale
+    if layers.loss is None or layers.likelihood:
+        return layers.data.unit
+    return math.sqrt(layers.variance(p)[1])
 
 
 def _relative_curvature(problem: Problem, here: Local) -> np.ndarray:
@@ -117,7 +110,8 @@ def _relative_curvature(problem: Problem, here: Local) -> np.ndarray:
 
 def exact_second(problem: Problem, p: np.ndarray) -> bool:
     """Whether the model's own second derivatives are known exactly."""
-    return problem.kernel.second(p[: problem.m], p[problem.m :]) is not None
+    data = innermost(problem)
+    return data.curvature(p, np.zeros(data.N)) is not None
 
 
 def _by_differences(problem: Problem, here: Local) -> np.ndarray:

@@ -15,18 +15,20 @@ import numpy as np
 
 from .fullspace import Callback
 from .gram import FullEngine, IllConditioned, Sums
-from .loss import Poisson, Robust, Term
+from .layers import Layers, robust_scale
+from .loss import Poisson, Robust
 from .minimum import ESCAPES, WALK_NFEV, Options, judge, minimise
-from .problem import EPS, Problem, finite
-from .reweighted import Reweighted, Weighted
+from .priors import GaussianPrior, PriorProblem
+from .problem import Problem, finite
+from .reweighted import Weighted
 from .saddle import LOWER, STEPS
 from .separable import DenseEngine, walk
 from .status import Status
 from .verdict import Solution, better, final_flags, good
 
-CONSISTENT = 0.6744897501960817  # median of |r| for unit normal r
-ROUNDS = 60  # of the scale's fixed point
-SETTLED = 1e-11  # relative change of the scale at which it counts as found
+ROUNDS = 60  # of the scales' fixed point
+ROUGHLY = 1e-3  # relative change of a scale at which the walk hands over to the polish
+SETTLED = 1e-11  # relative change of a scale at which it counts as found
 FLOORS = (0.3, 0.03, 0.003, 3e-5)  # of the mean count: where a Poisson term is continued while the model isn't positive yet
 
 
@@ -47,58 +49,25 @@ class CostMoments:
         return J @ J.T, J @ r, self.problem.cost(p)
 
 
-def robust_scale(r: np.ndarray, n: int) -> float:
-    """
-    Standard deviation of a residual by its median absolute value, for a fit of n parameters.
-
-    The n - 1 smallest values are left out: a fit can make that many residuals vanish.
-    """
-    size = np.sort(np.abs(r))
-    kept = size[max(min(n - 1, size.size - 1), 0) :]
-    return float(np.median(kept)) / CONSISTENT
-
-
-class Scale:
-    """Scale of a robust loss: given in the rows' unit, or as a multiple of the residual's robust scale."""
-
-    def __init__(self, problem: Reweighted, factor: float | None) -> None:
-        self.problem, self.factor = problem, factor
-
-    @property
-    def free(self) -> bool:
-        """Whether it is found with the fit."""
-        return self.factor is not None
-
-    def update(self, p: np.ndarray) -> float:
-        """Set the loss's scale from the residual at p; the relative change."""
-        problem, term = self.problem, self.problem.term
-        if self.factor is None or not isinstance(term, Robust):
-            return 0.0
-        before = term.scale
-        least = 8.0 * EPS * float(np.abs(problem.base.y).max(initial=0.0)) or 1.0
-        term.scale = self.factor * max(robust_scale(problem.base.residual(p), problem.n), least)
-        problem.forget()
-        return abs(term.scale / before - 1.0)
-
-
 def minimise_loss(
-    problem: Reweighted, alpha: np.ndarray, c: np.ndarray, options: Options, scale: Scale, callback: Callback | None = None,
-    milder: Term | None = None,
+    problem: Problem, alpha: np.ndarray, c: np.ndarray, options: Options, layers: Layers, callback: Callback | None = None,
+    milder: Robust | None = None,
 ) -> Solution | None:  # fmt: skip
     """
-    Find the minimum of a loss.
+    Find the minimum of a cost that is no sum of squares.
 
     Parameters
     ----------
-    problem : Reweighted
+    problem : Problem
+        With a loss around it, or priors that are not Gaussian, or both.
     alpha, c : ndarray, shapes (m,) and (k,)
         Starts; nan for linear parameters without one.
     options : Options
-    scale : Scale
-        Of a robust loss.
+    layers : Layers
+        Of the problem.
     callback : callable, optional
         As for `minimise`.
-    milder : Term, optional
+    milder : Robust, optional
         For a loss with several minima: a convex one whose answer is a start.
 
     Returns
@@ -107,68 +76,84 @@ def minimise_loss(
         None if the model isn't finite (or not possible) at any start.
     """
     quick = replace(options, polish=False, refine=False, sigma_known=False)
-    base: Problem = problem.base
-    first: Problem = base
-    if problem.term.likelihood:
-        # the variance of a count is its mean; the count itself is the first guess of that
-        first = Weighted(base, 1.0 / np.sqrt(np.maximum(base.y, 1.0))) if isinstance(problem.term, Poisson) else base
+    first = squares(layers)
     plain = minimise(first, alpha, c, quick, None, callback)
     if plain is None:
         return None
     if plain.status & (Status.ABORTED | Status.MAX_NFEV):
-        scale.update(plain.p)
+        layers.update(plain.p)
         return _stopped(problem, plain, options)
     points = [plain.p]
     complete = bool(np.isfinite(c).all())
-    if problem.m or (complete and not problem.term.convex):
+    if problem.m or complete:
         linear = DenseEngine(first).inner(alpha)
         solved = plain.p[problem.m :] if linear is None else linear.c
-        points.append(np.clip(np.concatenate([alpha, np.where(np.isfinite(c), c, solved)]), problem.lower, problem.upper))
+        points.append(np.concatenate([alpha, np.where(np.isfinite(c), c, solved)]))
+    points = [layers.starts(point) for point in points]
+    frozen = milder is not None
     if milder is not None:
         # a scale from the mild loss's answer, so that all candidates are told by one cost
-        points.insert(0, _mild(problem, milder, points, options, scale, callback))
+        points.insert(0, _mild(layers, milder, points, options, callback))
+        layers.update(points[0])
     best: Solution | None = None
-    frozen = milder is not None
-    if frozen:
-        scale.update(points[0])
     for point in points:
         if not frozen:
-            scale.update(point)
-        found = _down(problem, point, options, scale, callback, plain.start, frozen)
+            layers.update(point)
+        found = _down(layers, point, options, callback, plain.start, frozen)
         if found is None:
             continue
-        best = found if best is None else _lower(problem, best, found, scale, frozen)
+        best = found if best is None else _lower(layers, best, found, frozen)
         if found.status & (Status.ABORTED | Status.MAX_NFEV):
             break
-    return None if best is None else finish(problem, best, options, scale, callback)
+    return None if best is None else finish(best, options, layers)
 
 
-def _mild(
-    problem: Reweighted, milder: Term, points: list[np.ndarray], options: Options, scale: Scale, callback: Callback | None
-) -> np.ndarray:
+def squares(layers: Layers) -> Problem:
+    """The nearest problem of least squares: it needs no start of the linear parameters, and its answer is one."""
+    first = layers.data
+    if layers.loss is not None and isinstance(layers.loss.term, Poisson):
+        # the variance of a count is its mean; the count itself is the first guess of that
+        first = Weighted(first, 1.0 / np.sqrt(np.maximum(first.y, 1.0)))
+    prior = layers.prior
+    if prior is None:
+        return first
+    known = [
+        GaussianPrior(int(density.indices[0]), density.centre, density.spread)
+        for density in prior.densities
+        if density.indices.size == 1 and np.isfinite(density.centre) and 0.0 < density.spread < np.inf
+    ]
+    return PriorProblem(first, [*prior.gaussian, *known], prior.scale)
+
+
+def _mild(layers: Layers, milder: Robust, points: list[np.ndarray], options: Options, callback: Callback | None) -> np.ndarray:
     """The answer of a convex loss; the start itself where there is none."""
-    inner = Reweighted(problem.base, milder)
-    its = Scale(inner, scale.factor)
-    if isinstance(milder, Robust) and isinstance(problem.term, Robust):
-        milder.scale = problem.term.scale
-    best: np.ndarray | None = None
-    lowest = np.inf
-    for point in points:
-        its.update(point)
-        for _ in range(ROUNDS):
-            found = _walk(inner, point, options, callback)
-            if found is None:
-                break
-            point = found[0]
-            if its.update(point) < 1e-3:
-                break
-        size = robust_scale(problem.base.residual(point), problem.n)
-        if size < lowest:
-            best, lowest = point, size
-    return points[0] if best is None else best
+    loss = layers.loss
+    if loss is None:
+        return points[0]
+    strict = loss.term
+    best, lowest = points[0], np.inf
+    try:
+        loss.term = milder
+        for start in points:
+            layers.update(start)
+            point = start
+            for _ in range(ROUNDS):
+                found = _walk(layers.problem, point, options, callback)
+                if found is None:
+                    break
+                point = found[0]
+                if layers.update(point) < ROUGHLY:
+                    break
+            size = layers.problem.cost(point) if layers.factor is None else robust_scale(layers.data.residual(point), loss.n)
+            if size < lowest:
+                best, lowest = point, size
+    finally:
+        loss.term = strict
+        loss.forget()
+    return best
 
 
-def _walk(problem: Reweighted, start: np.ndarray, options: Options, callback: Callback | None) -> tuple[np.ndarray, Status] | None:
+def _walk(problem: Problem, start: np.ndarray, options: Options, callback: Callback | None) -> tuple[np.ndarray, Status] | None:
     """Levenberg-Marquardt in all parameters on the reweighted rows, accepted by the cost; None where it can't begin."""
     engine = FullEngine(problem, CostMoments(problem))
     first = engine.inner(np.clip(start, problem.lower, problem.upper))
@@ -185,56 +170,57 @@ def _walk(problem: Reweighted, start: np.ndarray, options: Options, callback: Ca
     return walked.alpha, status
 
 
-def feasible(problem: Reweighted, start: np.ndarray, options: Options, callback: Callback | None) -> np.ndarray | None:
+def feasible(layers: Layers, start: np.ndarray, options: Options, callback: Callback | None) -> np.ndarray | None:
     """A point where the cost is finite, on the way down from `start`; None if none is found."""
+    problem, loss = layers.problem, layers.loss
     if np.isfinite(problem.cost(start)):
         return start
-    if not isinstance(problem.term, Poisson):
+    if loss is None or not isinstance(loss.term, Poisson):
         return None
-    exact, mean = problem.term, float(problem.y.mean()) or 1.0
+    exact, mean = loss.term, float(loss.y.mean()) or 1.0
     try:
         for share in FLOORS:
-            problem.term = Poisson(floor=share * mean)
-            problem.forget()
+            loss.term = Poisson(floor=share * mean)
+            loss.forget()
             found = _walk(problem, start, options, callback)
             if found is None:
                 return None
             start = found[0]
-            problem.term = exact
-            problem.forget()
+            loss.term = exact
+            loss.forget()
             if np.isfinite(problem.cost(start)):
                 return start
     finally:
-        problem.term = exact
-        problem.forget()
+        loss.term = exact
+        loss.forget()
     return None
 
 
 def _down(
-    problem: Reweighted, point: np.ndarray, options: Options, scale: Scale, callback: Callback | None, start: np.ndarray, frozen: bool
+    layers: Layers, point: np.ndarray, options: Options, callback: Callback | None, start: np.ndarray, frozen: bool
 ) -> Solution | None:
-    """Walk from one point, the scale following unless it is frozen, and judge the end."""
-    begin = feasible(problem, point, options, callback)
+    """Walk from one point, the scales following unless they are frozen, and judge the end."""
+    problem = layers.problem
+    begin = feasible(layers, point, options, callback)
     if begin is None:
         return None
-    refer(problem, begin)
+    layers.refer(begin)
     status = Status.STALLED
     for _ in range(ROUNDS):
         found = _walk(problem, begin, options, callback)
         if found is None:
             break
         begin, status = found
-        if frozen or status & (Status.ABORTED | Status.MAX_NFEV) or scale.update(begin) < 1e-3:
+        if frozen or status & (Status.ABORTED | Status.MAX_NFEV) or layers.update(begin) < ROUGHLY:
             break
-    refer(problem, begin)
+    layers.refer(begin)
     solution = judge(problem, begin, status, start, options, "reweighted")
-    if solution is not None:
-        solution = _off_saddles(problem, solution, options, callback)
-    return solution
+    return None if solution is None else _off_saddles(layers, solution, options, callback)
 
 
-def _off_saddles(problem: Reweighted, solution: Solution, options: Options, callback: Callback | None) -> Solution:
+def _off_saddles(layers: Layers, solution: Solution, options: Options, callback: Callback | None) -> Solution:
     """Walk on where the cost falls along the direction in which it curves down."""
+    problem = layers.problem
     for _ in range(ESCAPES):
         direction, here = solution.saddle, solution.here
         if direction is None:
@@ -258,10 +244,11 @@ def _off_saddles(problem: Reweighted, solution: Solution, options: Options, call
     return solution
 
 
-def _lower(problem: Reweighted, one: Solution, two: Solution, scale: Scale, frozen: bool) -> Solution:
+def _lower(layers: Layers, one: Solution, two: Solution, frozen: bool) -> Solution:
     """The better of two ends: the lower cost, or the smaller scale where each has its own."""
-    if not frozen and scale.free:
-        sizes = [robust_scale(problem.base.residual(s.p), problem.n) for s in (one, two)]
+    problem = layers.problem
+    if not frozen and layers.factor is not None:
+        sizes = [robust_scale(layers.data.residual(s.p), problem.n) for s in (one, two)]
         if abs(sizes[0] - sizes[1]) > 1e-6 * min(sizes):
             return one if sizes[0] < sizes[1] else two
         return two if good(problem, two) and not good(problem, one) else one
@@ -269,26 +256,55 @@ def _lower(problem: Reweighted, one: Solution, two: Solution, scale: Scale, froz
     return better(problem, one, two)
 
 
-def finish(problem: Reweighted, solution: Solution, options: Options, scale: Scale, callback: Callback | None) -> Solution | None:
-    """Bring a found scale to its fixed point, polishing along, and draw up the verdict."""
-    status, start, escapes = solution.status, solution.start, solution.escapes
-    stopped = status & (Status.ABORTED | Status.MAX_NFEV)
+def finish(solution: Solution, options: Options, layers: Layers) -> Solution | None:
+    """Bring scales that are found with the fit to their fixed point, polishing along, and draw up the verdict."""
+    problem = layers.problem
+    status, start, escapes, restarts = solution.status, solution.start, solution.escapes, solution.restarts
+    stopped = bool(status & (Status.ABORTED | Status.MAX_NFEV))
     best: Solution | None = solution
-    if scale.free:
-        scale.update(solution.p)
-        best = judge(problem, solution.p, status, start, options, solution.engine)
+    if layers.searched:
         for _ in range(0 if stopped or not options.polish else ROUNDS):
-            if best is None or scale.update(best.p) < SETTLED:
+            if best is None or layers.update(best.p) < SETTLED:
                 break
-            best = judge(problem, best.p, status, start, options, solution.engine)
+            if problem.m or not problem.least_squares:
+                best = judge(problem, best.p, status, start, options, solution.engine)
+            else:
+                best = minimise(problem, np.empty(0), None, options)
+    layers.variance(solution.p if best is None else best.p)
     if best is None:
         return None
-    best.escapes = escapes
+    best.escapes, best.restarts = escapes, restarts
     final_flags(problem, best)
     return best
 
 
-def _stopped(problem: Reweighted, plain: Solution, options: Options) -> Solution | None:
+def minimise_with_priors(
+    problem: Problem, alpha: np.ndarray, c: np.ndarray, options: Options, layers: Layers, callback: Callback | None = None
+) -> Solution | None:
+    """
+    Least squares with Gaussian priors, the data's variance found with the fit where it isn't known.
+
+    Parameters and answer as for `minimise`.
+    """
+    begin_scale(layers, alpha)
+    solution = minimise(problem, alpha, c, options, None, callback)
+    for _ in range(ROUNDS):
+        if solution is None or solution.status & (Status.ABORTED | Status.MAX_NFEV) or layers.update(solution.p) < 0.1:
+            break
+        solution = minimise(problem, solution.p[: problem.m], solution.p[problem.m :], options, None, callback)
+    return None if solution is None else finish(solution, options, layers)
+
+
+def begin_scale(layers: Layers, alpha: np.ndarray) -> None:
+    """A first unit for prior rows, where sigma isn't known: the scatter about the model with its linear part solved."""
+    if layers.prior is None or layers.sigma_known or layers.likelihood:
+        return
+    first = DenseEngine(layers.data).inner(alpha)
+    if first is not None and first.chi2 > 0.0:
+        layers.prior.scale = float(np.sqrt(first.chi2 / layers.data.N))
+
+
+def _stopped(problem: Problem, plain: Solution, options: Options) -> Solution | None:
     """A fit that was cut while still at least squares, as it stands."""
     if not finite(problem.residual(plain.p)):
         return None
@@ -296,16 +312,3 @@ def _stopped(problem: Reweighted, plain: Solution, options: Options) -> Solution
     if solution is not None:
         final_flags(problem, solution)
     return solution
-
-
-def refer(problem: Reweighted, p: np.ndarray) -> None:
-    """Count a user's -2 ln L from below the best point so far, so that it is positive and about as large as a chi-square."""
-    term = problem.term
-    if not term.likelihood or isinstance(term, Poisson):
-        return
-    problem.reference = 0.0
-    problem.forget()
-    cost = problem.cost(p)
-    if np.isfinite(cost):
-        problem.reference = cost - max(problem.N - problem.n, 1)
-    problem.forget()

@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from .around import Around
-from .loss import Term
+from .loss import Poisson, Term
 from .problem import EPS, Problem, finite
 
 
@@ -48,6 +48,17 @@ class Reweighted(Around):
     def forget(self) -> None:
         """The term has changed: costs that are kept no longer hold."""
         self._known = None
+
+    def refer(self, p: np.ndarray) -> None:
+        """Set the reference so that the cost at p is about as large as a chi-square; a cost that is never negative needs none."""
+        if not self.term.likelihood or isinstance(self.term, Poisson):
+            return
+        self.reference = 0.0
+        self.forget()
+        cost = self.cost(p)
+        if math.isfinite(cost):
+            self.reference = cost - max(self.N - self.n, 1)
+        self.forget()
 
     def _total(self, p: np.ndarray, r: np.ndarray) -> float:
         with np.errstate(all="ignore"):

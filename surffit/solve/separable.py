@@ -175,7 +175,8 @@ def walk(
             g[held] = 0.0
             d2[held] = 1.0
             A[held, held] = 1.0
-        sigma = math.sqrt(point.chi2 / dof)
+        # a -2 ln L, counted from anywhere, may be negative; its rows know their errors
+        sigma = math.sqrt(point.chi2 / dof) if point.chi2 >= 0.0 else problem.unit
         if sigma_known:
             sigma = min(sigma, problem.unit)
         floor = max(sigma, problem.noise)

@@ -264,4 +264,5 @@ def _check_variables(model: Any, variables: Mapping[str, Any], options: Mapping[
 
 _KEYWORDS = (
     "by", "sigma", "weights", "mask", "params", "nan_policy", "method", "scale_covar", "fit_kws", "progress", "coords",
+    "loss", "priors",
 )  # fmt: skip

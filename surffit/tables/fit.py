@@ -31,6 +31,8 @@ def fit_table(
     fit_kws: Mapping[str, Any] | None = None,
     progress: bool | Callable[[int, int, str], object] = False,
     coords: Mapping[str, Any] | None = None,
+    loss: Any = "linear",
+    priors: Any = None,
     **variables: Any,
 ) -> Any:
     """
@@ -66,6 +68,8 @@ def fit_table(
         For groups: True shows a bar, a callable gets (done, total, text).
     coords : mapping of str to (str or array_like), optional
         Variables whose names collide with a keyword of this function.
+    loss, priors
+        As for `SurfaceModel.fit`.
     **variables : str, array_like, shape (rows,), or object
         Independent variables: the column's name, or values. Options of the model that are no arrays are handed through.
 
@@ -98,7 +102,7 @@ def fit_table(
     model = as_model(model, variables)
     columns = gather(df, model, data, {"sigma": sigma, "weights": weights, "mask": mask}, variables)
     params = _as_params(model, params)
-    options = {"nan_policy": nan_policy, "method": method, "scale_covar": scale_covar}
+    options = {"nan_policy": nan_policy, "method": method, "scale_covar": scale_covar, "loss": loss, "priors": priors}
     if fit_kws is not None:
         options["fit_kws"] = dict(fit_kws)
 

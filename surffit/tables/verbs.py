@@ -190,10 +190,10 @@ def _fitted(result: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 def _studentised(result: Any, resid: np.ndarray, used: np.ndarray) -> np.ndarray:
     """Residuals over their own errors s_i sqrt(1 - h_i); nan where the fit has no error to offer."""
-    sigma = result.observed.sigma
-    scale = 1.0 if sigma is None else np.broadcast_to(np.asarray(sigma), resid.shape)
-    if result.scale_covar:
-        scale = scale * np.sqrt(result.redchi)
+    # here, because core stands on lmfit, and tables load without it
+    from surffit.core.bands import point_error
+
+    scale = point_error(result, resid.shape)
     if result.covar is None or np.iscomplexobj(resid):
         return np.full(resid.shape, np.nan)
     # the band's half width is t * sd(fitted); its ratio to s_i is the square root of the leverage

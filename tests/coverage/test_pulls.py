@@ -17,7 +17,7 @@ import surffit as sf
 pytestmark = pytest.mark.slow
 
 N = 2000
-ONE_SIGMA = 0.6827
+ONE_SIGMA, MOST = 0.6827, 0.95
 COVER = 3 * np.sqrt(ONE_SIGMA * (1 - ONE_SIGMA) / N)  # 3.1 points
 P_SEEN = 1e-3  # Kolmogorov-Smirnov: below, a distribution is called wrong
 
@@ -93,6 +93,7 @@ LEFT_OUT = [("numeric", True), ("tied", True), ("bounded far away", False)]
 CASES = [(name, scaled) for name in FAMILIES for scaled in (False, True) if (name, scaled) not in LEFT_OUT]
 # families whose correlations are strong, and linear parameters many, so that forgetting them must be seen in 2000 fits
 CORRELATED = ("linear", "nonlinear")
+KINDS = ("confidence", "prediction")
 BANDS = ("linear", "nonlinear", "complex")  # families whose bands are counted too
 
 
@@ -126,9 +127,12 @@ def sample(name, scaled):
         nfree, free = result.nfree, result.var_names
         if name not in BANDS:
             continue
-        kinds = [result.predict(level=ONE_SIGMA, **family.held_out)]
         new_sigma = family.sigma_new / factor
-        kinds.append(result.predict(level=ONE_SIGMA, kind="prediction", sigma_new=new_sigma, **family.held_out))
+        kinds = [
+            result.predict(level=level, kind=kind, sigma_new=new_sigma if kind == "prediction" else None, **family.held_out)
+            for kind in KINDS
+            for level in (ONE_SIGMA, MOST)
+        ]
         bands.append([[np.asarray(kind[column]) for column in ("fit", "lower", "upper")] for kind in kinds])
         new = rng.normal(size=3) + (1j * rng.normal(size=3) if family.is_complex else 0)
         news.append(family.func(**family.held_out, **family.truth) + family.sigma_new * new)
@@ -217,11 +221,17 @@ class TestFamilies:
             assert stats.kstest(s.chisqr, stats.chi2(s.nfree + linear).cdf).pvalue < P_SEEN / 1e3
 
 
+def within(covered, level):
+    """Whether shares of N intervals are those that the level promises: 3 binomial sigma."""
+    return np.abs(covered - level) < 3 * np.sqrt(level * (1 - level) / N)
+
+
 @pytest.mark.parametrize(("name", "scaled"), [case for case in CASES if case[0] in BANDS])
-@pytest.mark.parametrize("kind", ["confidence", "prediction"])
-def test_bands_at_held_out_coordinates(name, scaled, kind):
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("level", [ONE_SIGMA, MOST])
+def test_bands_at_held_out_coordinates(name, scaled, kind, level):
     family, s = FAMILIES[name], sample(name, scaled)
-    fit, lower, upper = np.moveaxis(s.bands[:, ["confidence", "prediction"].index(kind)], 1, 0)
+    fit, lower, upper = np.moveaxis(s.bands[:, 2 * KINDS.index(kind) + (level == MOST)], 1, 0)
     if kind == "confidence":
         target = np.broadcast_to(family.func(**family.held_out, **family.truth), fit.shape)
     else:
@@ -230,9 +240,9 @@ def test_bands_at_held_out_coordinates(name, scaled, kind):
     for part in parts:
         at, low, mid, high = (getattr(v, part) for v in (target, lower, fit, upper))
         cover = ((low < at) & (at < high)).mean(axis=0)
-        assert np.all(np.abs(cover - ONE_SIGMA) < COVER), (part, cover)
+        assert within(cover, level).all(), (part, cover)
         small = (np.abs(at - mid) < 0.85 * (high - mid)).mean(axis=0)
-        assert np.all(small < ONE_SIGMA - COVER), (part, small)
+        assert not within(small, level).any(), (part, small)
 
 
 def test_band_from_the_diagonal_alone_is_seen():

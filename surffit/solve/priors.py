@@ -1,0 +1,277 @@
+r"""
+Prior knowledge of parameters as rows of a problem.
+
+A Gaussian prior (mean, tau) is one exact row, (mean - p) / tau: elimination of linear parameters, refinement and errors
+hold with it as they do without. Any other log-density ln P adds -2 ln P to the cost; its gradient and Hessian come by
+differences of high order and enter as rows v' sqrt(w) along the Hessian's axes v, with w > 0, and as what the exact Hessian
+differs by from those, as for a loss (see `reweighted`).
+
+Prior rows are in units of their own errors; data rows are so only where sigma is known. Otherwise the data's variance s^2
+is found with the fit, from the freedom that the data have left: s^2 = chi2 / (N - gamma), where gamma is the trace of the
+data's share of the information, sum_j of A (A + s^2 T)^{-1} with A = J'J and T the prior's (D. MacKay, Neural Computation
+4 (1992) 415). Without priors gamma is n, with a prior that holds a parameter it is one less.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .around import Around
+from .derivatives import differences
+from .linear import factor
+from .problem import EPS, Problem, finite
+
+FLAT = 1e8  # times the first guess: a density that doesn't change within this has no scale
+STRAIGHT = 1e-6  # times the squared slope of ln P: below, its curvature is not worth a step
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GaussianPrior:
+    """p[index] ~ N(mean, sigma^2)."""
+
+    index: int
+    mean: float
+    sigma: float
+
+
+class DensityPrior:
+    """
+    Any log-density of one or several parameters.
+
+    Parameters
+    ----------
+    indices : sequence of int
+        Its parameters.
+    logp : callable
+        One float per parameter -> float.
+    scale : sequence of float
+        First guess of the distance over which it changes, per parameter.
+    centre : float, optional
+        Where a single parameter is expected, with `spread`; a place to start from.
+    spread : float, optional
+    lower, upper : float
+        Support of a single parameter.
+    """
+
+    def __init__(
+        self, indices: Sequence[int], logp: Callable[..., float], scale: Sequence[float], *, centre: float = math.nan,
+        spread: float = math.nan, lower: float = -math.inf, upper: float = math.inf,
+    ) -> None:  # fmt: skip
+        self.indices = np.array(indices, dtype=int)
+        self.logp = logp
+        self._scale = np.array(scale, dtype=float)
+        self.centre, self.spread = centre, spread
+        self.lower, self.upper = lower, upper
+
+    def value(self, x: np.ndarray) -> float:
+        """ln P at x (q,); -inf where it is not possible."""
+        with np.errstate(all="ignore"):
+            out = float(self.logp(*x.tolist()))
+        return out if out < math.inf else -math.inf  # nan compares false
+
+    def _reach(self, x: np.ndarray, direction: np.ndarray, first: float) -> float:
+        """The distance over which ln P changes by about one; short of where it ends."""
+        here = self.value(x)
+        d, grew = first, False
+        for _ in range(200):
+            sides = [self.value(x + sign * d * direction) for sign in (0.1, -0.1, 1.0, -1.0)]
+            if not math.isfinite(sides[0] + sides[1]):
+                d *= 0.25
+                continue
+            change = max(abs(side - here) for side in sides[2:])
+            if change > 1.0:
+                if grew:
+                    return 0.5 * d
+                d *= 0.5
+            elif change < 0.1 and d < FLAT * first:
+                d *= 2.0
+                grew = True
+            else:
+                break
+        return d
+
+    def _along(self, x: np.ndarray, direction: np.ndarray, scale: float) -> tuple[float, float]:
+        """First and second derivative along a direction."""
+
+        def line(t: np.ndarray) -> np.ndarray:
+            return np.array([self.value(x + step * direction) for step in t.tolist()])
+
+        _, first, second = differences(line, np.zeros(1), np.array([scale]))
+        return float(first[0]), float(second[0])
+
+    def derivatives(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Gradient (q,) and Hessian (q, q) of ln P; None where they aren't finite."""
+        q = x.size
+        axes = np.eye(q)
+        g, H = np.zeros(q), np.zeros((q, q))
+        for j in range(q):
+            self._scale[j] = self._reach(x, axes[j], self._scale[j])
+            g[j], H[j, j] = self._along(x, axes[j], self._scale[j])
+        for i in range(q):
+            for j in range(i):
+                di, dj = self._scale[i], self._scale[j]
+                both = di * axes[i] + dj * axes[j]
+                _, bend = self._along(x, both, self._reach(x, both, 1.0))
+                H[i, j] = H[j, i] = (bend - H[i, i] * di**2 - H[j, j] * dj**2) / (2.0 * di * dj)
+        return (g, H) if finite(g) and finite(H) else None
+
+
+Prior = GaussianPrior | DensityPrior
+
+
+class PriorProblem(Around):
+    """
+    Priors around a problem.
+
+    Parameters
+    ----------
+    base : Problem
+    priors : sequence of GaussianPrior or DensityPrior
+    scale : float
+        Standard deviation of a data row of unit error, in the rows' unit: prior rows are multiplied by it.
+
+    Attributes
+    ----------
+    reference : float
+        Subtracted from -2 ln P of the densities, as for a loss.
+    """
+
+    def __init__(self, base: Problem, priors: Sequence[Prior], scale: float) -> None:
+        super().__init__(base)
+        self.gaussian = [prior for prior in priors if isinstance(prior, GaussianPrior)]
+        self.densities = [prior for prior in priors if isinstance(prior, DensityPrior)]
+        self.scale = scale
+        self.reference = 0.0
+        self.least_squares = base.least_squares and not self.densities
+        self.index = np.array([prior.index for prior in self.gaussian], dtype=int)
+        self.mean = np.array([prior.mean for prior in self.gaussian])
+        self.tau = np.array([prior.sigma for prior in self.gaussian])
+        self.extra = self.index.size + sum(prior.indices.size for prior in self.densities)
+        self.N = base.N + self.extra
+        self.lower, self.upper = base.lower.copy(), base.upper.copy()
+        for prior in self.densities:
+            if prior.indices.size == 1:
+                j = prior.indices[0]
+                self.lower[j], self.upper[j] = max(self.lower[j], prior.lower), min(self.upper[j], prior.upper)
+        self.bounded = bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
+        limits = self.lower[self.m :], self.upper[self.m :]
+        self.linear_bounded = self.k > 0 and bool(np.isfinite(limits[0]).any() or np.isfinite(limits[1]).any())
+        self._wide = np.zeros((self.index.size, self.n))
+        self._wide[np.arange(self.index.size), self.index] = 1.0
+
+    @property
+    def y(self) -> np.ndarray:
+        """Data rows, and the priors' means in their units."""
+        return np.concatenate([self.base.y, self.scale * self.mean / self.tau, np.zeros(self.extra - self.index.size)])
+
+    @y.setter
+    def y(self, value: np.ndarray) -> None:
+        """The inner problem's; nothing is kept."""
+
+    @property
+    def noise(self) -> float:
+        """Rounding of all rows."""
+        far = float(np.abs(self.scale * self.mean / self.tau).max(initial=0.0))
+        return math.hypot(self.base.noise, 8.0 * EPS * far * math.sqrt(self.extra))
+
+    @noise.setter
+    def noise(self, value: float) -> None:
+        """The inner problem's; nothing is kept."""
+
+    def columns(self, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        if not self.least_squares:
+            msg = "a cost that is no sum of squares has no linear parameters to eliminate"
+            raise TypeError(msg)
+        columns = self.base.columns(alpha)
+        if columns is None:
+            return None
+        target, phi = columns
+        searched = self.index < self.m
+        known = np.zeros(self.index.size)
+        known[searched] = alpha[self.index[searched]]
+        rows = (self._wide[:, self.m :] / self.tau[:, None]).T * self.scale
+        return np.concatenate([target, self.scale * (self.mean - known) / self.tau]), np.hstack([phi, rows])
+
+    def _gaussian_rows(self, p: np.ndarray) -> np.ndarray:
+        return self.scale * (self.mean - p[self.index]) / self.tau
+
+    def _density_rows(self, p: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]] | None:
+        """Per density r~ (q,), J~ (n, q) and W - H/2 (q, q), in its own unit."""
+        out = []
+        for prior in self.densities:
+            found = prior.derivatives(p[prior.indices])
+            if found is None:
+                return None
+            g, H = found  # of ln P; half of -2 ln P is its negative
+            values, V = np.linalg.eigh(-H)
+            slope = V.T @ g
+            w = np.where(values > STRAIGHT * slope * slope, values, slope * slope)
+            root = np.sqrt(w)
+            J = np.zeros((self.n, g.size))
+            J[prior.indices] = V * root
+            out.append((np.where(w > 0.0, slope / np.where(w > 0.0, root, 1.0), 0.0), J, (V * (w - values)) @ V.T))
+        return out
+
+    def residual(self, p: np.ndarray) -> np.ndarray:
+        rows = self._density_rows(p)
+        left = np.full(self.extra - self.index.size, np.inf) if rows is None else np.concatenate([np.empty(0), *(r for r, _, _ in rows)])
+        return np.concatenate([self.base.residual(p), self._gaussian_rows(p), self.scale * left])
+
+    def full(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        full = self.base.full(p)
+        if full is None or not math.isfinite(self.penalty(p)):
+            return None
+        rows = self._density_rows(p)
+        if rows is None:
+            return None
+        r = [full[0], self._gaussian_rows(p), *(self.scale * left for left, _, _ in rows)]
+        J = [full[1], (self._wide / self.tau[:, None]).T * self.scale, *(self.scale * wide for _, wide, _ in rows)]
+        return np.concatenate(r), np.hstack(J)
+
+    def curvature(self, p: np.ndarray, r: np.ndarray) -> np.ndarray | None:
+        B = self.base.curvature(p, r[: self.base.N])
+        if B is None:
+            if self.least_squares:
+                return None
+            B = np.zeros((self.n, self.n))
+        rows = self._density_rows(p)
+        if rows is None:
+            return None
+        for prior, (_, _, excess) in zip(self.densities, rows, strict=True):
+            B[np.ix_(prior.indices, prior.indices)] += self.scale**2 * excess
+        return B if finite(B) else None
+
+    def penalty(self, p: np.ndarray) -> float:
+        """-2 ln P of all priors at p, Gaussian ones without their constant; infinite where it is not possible."""
+        z = (self.mean - p[self.index]) / self.tau
+        return float(z @ z) - 2.0 * sum(prior.value(p[prior.indices]) for prior in self.densities)
+
+    def cost(self, p: np.ndarray) -> float:
+        """Cost of the data and the priors', in the data rows' unit squared."""
+        penalty = self.penalty(p)
+        return self.base.cost(p) + self.scale**2 * (penalty - self.reference) if math.isfinite(penalty) else math.inf
+
+    def information(self, p: np.ndarray) -> np.ndarray | None:
+        """Rows (n, extra) whose products with themselves are the priors' information, in their own units."""
+        rows = self._density_rows(p)
+        return None if rows is None else np.hstack([(self._wide / self.tau[:, None]).T, *(wide for _, wide, _ in rows)])
+
+
+def determined(data: np.ndarray, prior: np.ndarray) -> float:
+    """
+    gamma: how many parameters the data determine, beside the priors.
+
+    Parameters
+    ----------
+    data, prior : ndarray, shapes (n, N) and (n, q)
+        Rows of both, each in units of its own errors.
+    """
+    f = factor(np.hstack([data, prior]), EPS)
+    if f is None or not f.rank:
+        return 0.0
+    q = f.q[: data.shape[1]]
+    return float(np.einsum("ij,ij->", q, q))
