@@ -12,6 +12,7 @@ from lmfit.parameter import Parameters
 
 from ..exceptions import DataError, ParameterError
 from .data import NAN_POLICIES, open_door
+from .documented import Documented
 from .fitting import fit
 from .joint_data import JointData, per_key, quoted
 from .joint_names import Names, as_parts, copy_as
@@ -25,7 +26,7 @@ from .structure import Structure, evaluate, leaves
 ERRORS = ("weights", "sigma", "var", "ivar")
 
 
-class JointModel(lmfit.Model):
+class JointModel(Documented, lmfit.Model):
     """
     Several data sets, each with a model of its own, fitted together.
 

@@ -29,38 +29,39 @@ def restore_joint(
     params, covar, covar_names, stats
         As for `surffit.core.restore.restore`, under joint names.
     sets : mapping
-        key: ``names`` (own name: joint name), ``ndata``, ``nfree``, ``chisqr``, ``redchi``.
+        key: ``names`` (own name: joint name), ``ndata``, ``nfree``, ``chisqr``, ``redchi``, ``aic``, ``bic``.
     constraints : mapping
         Tied parameter: its derivatives by the name of the varied ones.
     """
-    result: JointResult = restore(model, params, covar=covar, covar_names=covar_names, stats=stats, kind=JointResult)  # type: ignore[assignment]
+    result: JointResult = restore(model, params, covar=covar, covar_names=covar_names, stats=stats, kind=JointResult)
     for name, slopes in constraints.items():
         result._constraints[name] = np.array([slopes.get(other, 0.0) for other in covar_names])
-    result._sets = {key: {name: value for name, value in facts.items() if name != "names"} for key, facts in sets.items()}
-    result._shares = {key: _share(result, key, dict(facts["names"])) for key, facts in sets.items()}
+    counted = ("ndata", "nfree", "chisqr", "redchi")
+    result._sets = {key: {name: facts[name] for name in counted} for key, facts in sets.items()}
+    result._shares = {key: _share(result, key, facts) for key, facts in sets.items()}
     return result
 
 
-def _share(result: JointResult, key: str, names: dict[str, str]) -> PartResult:
+def _share(result: JointResult, key: str, facts: Mapping[str, Any]) -> PartResult:
     """One data set's share of a rebuilt joint result."""
+    names: dict[str, str] = dict(facts["names"])
     params = _parameters(result, names)
     moved, slopes = gradients(result, names)
     free = [i for i, name in enumerate(moved) if not params[name]._expr]
     moved, slopes = tuple(moved[i] for i in free), slopes[free]
     own_of = {joint: own for own, joint in names.items()}
-    facts = result._sets[key]
     shared = {
         name: getattr(result, name)
         for name in ("method", "status", "reason", "message", "success", "aborted", "nfev", "scale_covar", "covar_source", "solver_status")
     }
     stats = {
         **shared,
-        **facts,
+        **{name: value for name, value in facts.items() if name != "names"},
         "linear": tuple(own_of[name] for name in getattr(result, "linear", ()) if name in own_of),
         "at_bound": tuple(own_of[name] for name in getattr(result, "at_bound", ()) if name in own_of),
         "explain": f"This is the data set {key!r} of a joint fit of {len(result)}; explain() of the joint result tells the whole.",
     }
-    part: PartResult = restore(result.model.parts[key], params, covar=None, covar_names=list(moved), stats=stats, kind=PartResult)  # type: ignore[assignment]
+    part: PartResult = restore(result.model.parts[key], params, covar=None, covar_names=list(moved), stats=stats, kind=PartResult)
     covariance = _covariance(result._covariance, slopes)
     if result.covar is not None:
         stderr = np.array([_error(result, names[name]) for name in moved])
@@ -69,12 +70,9 @@ def _share(result: JointResult, key: str, names: dict[str, str]) -> PartResult:
             part.covar = covariance.correlation * safe * safe[:, None]
             part.covar.flat[:: len(moved) + 1] = stderr**2
         _correlate(params, moved, covariance.correlation, stderr)
-    ndata = max(int(facts["ndata"]), 1)
-    likelihood = ndata * float(np.log(max(facts["chisqr"], 1e-250 * ndata) / ndata)) if facts["chisqr"] >= 0 else np.nan
     part.__dict__.update(
         key=key, joint_names=names, errorbars=part.covar is not None, _no_errors=result._no_errors, _sd_scale=result._sd_scale,
-        _covariance=covariance, _joint_nfree=result.nfree, _joint_redchi=result.redchi, rsquared=None,
-        aic=likelihood + 2 * len(moved), bic=likelihood + float(np.log(ndata)) * len(moved),
+        _covariance=covariance, _joint_nfree=result.nfree, _joint_redchi=result.redchi,
     )  # fmt: skip
     return part
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def restore(
         Class of the result.
     """
     if model is None:
-        model = _no_model(covar_names)
+        model = without_model()
     result = kind.__new__(kind)
     Minimizer.__init__(result, model._residual, params, fcn_kws=dict(coords or {}))
     fields = dict(stats)
@@ -55,8 +56,8 @@ def restore(
         var_names=list(covar_names), nvarys=n, errorbars=covar is not None, _sd_scale=1.0 if covar is not None else np.nan, _constraints={},
         _no_errors="" if covar is not None else "the document holds no covariance.", residual=None, init_vals=[], method="separable",
         _covariance=Covariance(np.sqrt(block.diagonal()), block, lost, null, root, int(n - lost.sum())),
-        init_params=params, init_values={}, best_fit=None, init_fit=None, call_kws={}, aborted=False, _abort=False, solver_status=None,
-        rsquared=None,
+        init_params=params, init_values={}, best_fit=None, init_fit=None, residual_map=None, call_kws={}, aborted=False, _abort=False,
+        solver_status=None, rsquared=None,
     )  # fmt: skip
     for name, value in fields.items():
         result.__dict__[name] = Status(value) if name == "status" and isinstance(value, int) else value
@@ -71,13 +72,19 @@ def restore(
     return result
 
 
-def _no_model(names: list[str]) -> Any:
-    """Stands in where a document has no model: it holds names, and evaluating asks for the model."""
+def without_model(names: Iterable[str] = ()) -> SurfaceModel:
+    """In the place of a model that could not travel."""
+    return SurfaceModel(MissingModel(name for name in names if name != "x"), independent_vars=["x"], name="unknown model")
 
-    return SurfaceModel(missing_model, independent_vars=["x"], name="unknown model")
 
+class MissingModel:
+    """Stands where a document has no function: it has names, and evaluating it asks for the model."""
 
-def missing_model(x: Any, **parameters: Any) -> Any:
-    """Stands where a document has no function."""
-    msg = "the document holds no model, so it can't be evaluated; load it with surffit.load(path, model=...)"
-    raise DocumentError(msg)
+    def __init__(self, names: Iterable[str]) -> None:
+        self.__name__ = "unknown"
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        self.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in ("x", *names)])
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        msg = "the document holds no model, so it can't be evaluated; load it with surffit.load(path, model=...)"
+        raise DocumentError(msg)

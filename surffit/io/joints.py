@@ -6,6 +6,7 @@ A model that serves several data sets stands in the document once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from surffit._version import __version__
@@ -26,7 +27,8 @@ SCHEMA = "surffit.joint/1"
 KEYS = {
     "schema", "surffit", "name", "shared", "models", "sets", "constraints", "params", "chisqr", "redchi", "covar", "covar_source", "stats",
 }  # fmt: skip
-SET_KEYS = {"model", "names", "ndata", "nfree", "chisqr", "redchi"}
+FACTS = ("nfree", "chisqr", "redchi", "aic", "bic", "rsquared")
+SET_KEYS = {"model", "names", "ndata", *FACTS}
 
 
 def joint_document(result: Any) -> dict[str, Any]:
@@ -67,7 +69,7 @@ def joint_document(result: Any) -> dict[str, Any]:
             "model": place,
             "names": {own: joint for own, joint in part.joint_names.items() if joint in result.params},
             "ndata": int(row["ndata"]),
-            **{name: number(row[name]) for name in ("nfree", "chisqr", "redchi")},
+            **{name: number(getattr(part, name)) for name in FACTS},
         }
     content = {"schema": SCHEMA, "surffit": __version__, **numbers_of(result)}
     content |= {
@@ -141,7 +143,7 @@ def _read_sets(content: Any, params: Mapping[str, Any]) -> dict[str, dict[str, A
         if type(entry["ndata"]) is not int or not 0 < entry["ndata"] < 10**15:
             msg = f"the data set {key} has ndata = {shown(entry['ndata'])}, where a whole number belongs"
             raise UnsafeFileError(msg)
-        facts = {name: real(entry[name], f"{name} of {key}") for name in ("nfree", "chisqr", "redchi")}
+        facts = {name: real(entry[name], f"{name} of {key}") for name in FACTS}
         sets[key] = {"names": dict(names), "ndata": entry["ndata"], **facts}
     return sets
 
@@ -157,8 +159,8 @@ def _read_constraints(content: Any, params: Mapping[str, Any], free: list[str]) 
             msg = f"the derivatives of {shown(name)} are {shown(slopes)}, where those of a tied parameter belong"
             raise UnsafeFileError(msg)
         found[name] = {other: real(slope, f"a derivative of {name}") for other, slope in slopes.items() if other in free}
-        if len(found[name]) < len(slopes):
-            msg = f"the derivatives of {name} are by parameters that the fit did not vary"
+        if len(found[name]) < len(slopes) or not all(map(math.isfinite, found[name].values())):
+            msg = f"the derivatives of {name} are no numbers, or by parameters that the fit did not vary"
             raise UnsafeFileError(msg)
     return found
 
@@ -166,6 +168,7 @@ def _read_constraints(content: Any, params: Mapping[str, Any], free: list[str]) 
 def _read_model(content: Mapping[str, Any], sets: Mapping[str, Any]) -> Any:
     """The JointModel of the document."""
     from surffit.core.joint import JointModel
+    from surffit.core.restore import without_model
 
     name = check_text(content["name"], "the model's name", 500)
     shared, models = content["shared"], content["models"]
@@ -181,7 +184,7 @@ def _read_model(content: Mapping[str, Any], sets: Mapping[str, Any]) -> Any:
         if type(place) is not int or not 0 <= place < len(built):
             msg = f"the data set {key} has the model {shown(place)} of {len(built)}"
             raise UnsafeFileError(msg)
-        parts[key] = built[place] if built[place] is not None else _stand_in(sets[key]["names"])
+        parts[key] = built[place] if built[place] is not None else without_model(sets[key]["names"])
 
     def build() -> Any:
         # what only a hint made (a width derived from another) is no parameter of a function rebuilt from its graph
@@ -201,14 +204,6 @@ def _has(part: Any, name: str) -> bool:
     from surffit.core.joint import part_parameters
 
     return name in part_parameters(part)
-
-
-def _stand_in(names: Mapping[str, str]) -> Any:
-    """In the place of a model that could not travel: it has the names, and evaluating asks for the model."""
-    from surffit.core.model import SurfaceModel
-    from surffit.core.restore import missing_model
-
-    return SurfaceModel(missing_model, independent_vars=["x"], param_names=list(names), name="unknown model")
 
 
 def _given(model: Any, sets: Mapping[str, Any]) -> Any:

@@ -43,6 +43,7 @@ KEYS = {
     "registered": COMMON | {"name", "options"},
     "composite": {"kind", "operator", "left", "right", "hints"},
 }
+JOINT_KEYS = {"kind", "name", "shared", "models", "parts", "hints"}
 DEEPEST = 200
 
 
@@ -70,13 +71,27 @@ def model_document(model: Any) -> dict[str, Any]:
     """
     from surffit.core.model import SurfaceModel
 
-    content = {"schema": SCHEMA, "surffit": __version__, "model": _write(SurfaceModel.from_lmfit(model), 0)}
+    written = _write_joint(model) if hasattr(model, "parts") else _write(SurfaceModel.from_lmfit(model), 0)
+    content = {"schema": SCHEMA, "surffit": __version__, "model": written}
     try:
         read_model(content)
     except UnsafeFileError as err:
         msg = f"the model {clean(str(model._name))[:80]!r} can't be kept in a document: {err}"
         raise DocumentError(msg) from err
     return content
+
+
+def _write_joint(model: Any) -> dict[str, Any]:
+    """A joint model; a part that serves several data sets is written once."""
+    parts = list({id(part): part for part in model.parts.values()}.values())
+    return {
+        "kind": "joint",
+        "name": model._name,
+        "shared": list(model.shared),
+        "models": [_write(part, 1) for part in parts],
+        "parts": {key: next(i for i, one in enumerate(parts) if one is part) for key, part in model.parts.items()},
+        "hints": _write_hints(model),
+    }
 
 
 def _write(model: Any, depth: int) -> dict[str, Any]:
@@ -218,8 +233,16 @@ def read_model(content: Mapping[str, Any], model: Any = None) -> Any:
         raise DocumentError(msg)
     exactly(content, {"schema", "surffit", "model"}, "the document")
     check_text(content["surffit"], "the version", 100)
-    built = _read(content["model"], 0)
+    joint = isinstance(content["model"], Mapping) and content["model"].get("kind") == "joint"
+    built = _read_joint(content["model"]) if joint else _read(content["model"], 0)
+    _check_hints(built)
+    return built
+
+
+def _check_hints(built: Any) -> None:
+    """Refuse hints whose constraints are outside the whitelist, speak of strangers or in circles; keep lmfit from endless numbers."""
     known = {name for node in _nodes(built) for name in (*node.param_names, *(node.prefix + hint for hint in node.param_hints))}
+    known |= set(built.names.all) if hasattr(built, "parts") else set()
     if len(known) > MOST_PARAMETERS:
         msg = f"the model has {len(known)} parameters, where at most {MOST_PARAMETERS} are read"
         raise UnsafeFileError(msg)
@@ -231,7 +254,6 @@ def read_model(content: Mapping[str, Any], model: Any = None) -> Any:
         for hint in node.param_hints.values():
             if "expr" in hint:
                 hint["expr"] = floats(hint["expr"])
-    return built
 
 
 def _nodes(model: Any) -> Iterator[Any]:
@@ -280,6 +302,40 @@ def _read(content: Any, depth: int) -> Any:
             raise UnsafeFileError(msg)
     for name in hints:
         check_name(model.prefix + name, UnsafeFileError)
+    model.param_hints = hints
+    return model
+
+
+def _read_joint(content: Mapping[str, Any]) -> Any:
+    """A joint model."""
+    from surffit.core.joint import JointModel
+
+    exactly(content, JOINT_KEYS, "the joint model")
+    name, shared, models, parts = (
+        check_text(content["name"], "the model's name", 2000),
+        content["shared"],
+        content["models"],
+        content["parts"],
+    )
+    lists = isinstance(shared, list) and isinstance(models, list) and isinstance(parts, Mapping)
+    if not lists or not 0 < len(models) <= len(parts) <= MOST_PARAMETERS or len(shared) > MOST_PARAMETERS:
+        msg = (
+            f"the joint model has shared = {shown(shared)}, models = {shown(models)} and parts = {shown(parts)}; surffit never writes that"
+        )
+        raise UnsafeFileError(msg)
+    for one in (*shared, *parts):
+        check_name(one, UnsafeFileError)
+    for key, place in parts.items():
+        if type(place) is not int or not 0 <= place < len(models):
+            msg = f"the data set {key} has the model {shown(place)} of {len(models)}"
+            raise UnsafeFileError(msg)
+    built = [_read(one, 1) for one in models]
+    for one in built:
+        _check_hints(one)  # before a joint model makes parameters of them
+    model = made(lambda: JointModel({key: built[place] for key, place in parts.items()}, shared, name=name), "the joint model")
+    hints = _read_hints(content["hints"])
+    for hint in hints:
+        check_name(hint, UnsafeFileError)
     model.param_hints = hints
     return model
 

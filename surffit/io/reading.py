@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from surffit.exceptions import DocumentError, UnsafeFileError
@@ -106,7 +107,8 @@ def _read_params(content: Any) -> Any:
             raise UnsafeFileError(msg) from err
     _read_constraints({name: entry["expr"] for name, entry in content.items() if entry["expr"] is not None}, params)
     for name, entry in content.items():
-        params[name].init_value = real(entry["init_value"], f"init_value of {name}")
+        first = real(entry["init_value"], f"init_value of {name}")
+        params[name].init_value = None if math.isnan(first) else first  # a tied parameter has no start
         params[name].stderr = real(entry["stderr"], f"stderr of {name}")
         if params[name].stderr < 0:
             msg = f"parameter {name} has the negative standard error {params[name].stderr}; surffit never writes that"
