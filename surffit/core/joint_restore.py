@@ -70,6 +70,8 @@ def _share(result: JointResult, key: str, facts: Mapping[str, Any]) -> PartResul
             part.covar = covariance.correlation * safe * safe[:, None]
             part.covar.flat[:: len(moved) + 1] = stderr**2
         _correlate(params, moved, covariance.correlation, stderr)
+    if "_scatter" in result.__dict__:
+        part._scatter = result._scatter
     part.__dict__.update(
         key=key, joint_names=names, errorbars=part.covar is not None, _no_errors=result._no_errors, _sd_scale=result._sd_scale,
         _covariance=covariance, _joint_nfree=result.nfree, _joint_redchi=result.redchi,

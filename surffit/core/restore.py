@@ -45,9 +45,12 @@ def restore(
     text = fields.pop("explain", "")
     n = len(covar_names)
     block = np.zeros((n, n)) if covar is None else np.where(np.isfinite(covar), covar, 0.0)
-    values, vectors = np.linalg.eigh(block) if n else (np.zeros(0), np.zeros((0, 0)))
+    # by correlations: a variance of 1e-20 beside one of 1e20 would drown
+    size = np.sqrt(block.diagonal())
+    safe = np.where(size > 0, size, 1.0)
+    values, vectors = np.linalg.eigh(block / safe / safe[:, None]) if n else (np.zeros(0), np.zeros((0, 0)))
     lost = np.zeros(n, dtype=bool) if covar is None else np.isinf(covar.diagonal())
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    root = size[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
     # the directions themselves were not saved, so any effect of an undetermined parameter counts as undetermined
     null = np.eye(n)[lost]
     result.__dict__.update(
@@ -55,7 +58,7 @@ def restore(
         _names=tuple(covar_names), _notes=[], _started=[], _outcome=None, _explained=text, components=model.components, covar=covar,
         var_names=list(covar_names), nvarys=n, errorbars=covar is not None, _sd_scale=1.0 if covar is not None else np.nan, _constraints={},
         _no_errors="" if covar is not None else "the document holds no covariance.", residual=None, init_vals=[], method="separable",
-        _covariance=Covariance(np.sqrt(block.diagonal()), block, lost, null, root, int(n - lost.sum())),
+        _covariance=Covariance(size, block / safe / safe[:, None], lost, null, root, int(n - lost.sum())),
         init_params=params, init_values={}, best_fit=None, init_fit=None, residual_map=None, call_kws={}, aborted=False, _abort=False,
         solver_status=None, rsquared=None,
     )  # fmt: skip

@@ -40,7 +40,7 @@ HINTS = ("value", "vary", "min", "max", "expr")
 COMMON = {"kind", "hints", "linear", "nan_policy"}
 KEYS = {
     "graph": COMMON | {"name", "function", "prefix", "independent_vars", "defaults", "graph"},
-    "registered": COMMON | {"name", "options"},
+    "registered": COMMON | {"name", "options", "label"},
     "composite": {"kind", "operator", "left", "right", "hints"},
 }
 JOINT_KEYS = {"kind", "name", "shared", "models", "parts", "hints"}
@@ -120,7 +120,7 @@ def _write(model: Any, depth: int) -> dict[str, Any]:
     }
     known = _registered(model)
     if known is not None:
-        return {"kind": "registered", "name": known[0], "options": known[1], **common}
+        return {"kind": "registered", "name": known[0], "options": known[1], "label": model._name, **common}
     return {**_write_graph(model), **common}
 
 
@@ -177,6 +177,12 @@ def _registered(model: Any) -> tuple[str, dict[str, Any]] | None:
     from surffit.registry import get_model, name_of, registered_as
 
     known = registered_as(model)
+    told = getattr(model, "document_options", None)  # a model that knows how it was made
+    if told is not None:
+        name, options = name_of(type(model)), told()
+        if name is None or options is None:
+            return None
+        known = (name, options)
     if known is None:
         wrapped = getattr(model, "wrapped", model)
         name = name_of(type(wrapped))
@@ -196,7 +202,7 @@ def _registered(model: Any) -> tuple[str, dict[str, Any]] | None:
     if not alike or not _same_options(again.opts, model.opts):
         return None
     # an instance that did not come from the registry may have been given any function
-    return (name, options) if registered_as(model) is not None or again.func is model.func else None
+    return (name, options) if told is not None or registered_as(model) is not None or again.func is model.func else None
 
 
 def _same_options(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
@@ -294,6 +300,8 @@ def _read(content: Any, depth: int) -> Any:
             msg = f'the nan_policy is {shown(policy)}; surffit writes "raise" or "omit"'
             raise UnsafeFileError(msg)
         model = read_graph(content) if kind == "graph" else read_registered(content)
+        if kind == "registered":
+            model._name = check_text(content["label"], "the model's label", 2000)
         model._stated_linear = None if linear is None else tuple(linear)
         model.nan_policy = policy
         absent = [name for name in linear or () if name not in model.param_names and model.prefix + name not in model.param_names]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from surffit.exceptions import DocumentError, UnsafeFileError
 from surffit.io.checks import (
+    COST,
     FLAGS,
     KEYS,
     LISTS,
@@ -159,7 +160,8 @@ def _read_covar(content: Any, params: Any) -> tuple[Any, list[str]]:
 
 def _read_stats(content: Any) -> dict[str, Any]:
     """Statistics: numbers, words, switches, and lists of words."""
-    exactly(content, {*STATS, *LISTS, *TEXTS}, "stats")
+    known = {*STATS, *LISTS, *TEXTS}
+    exactly(content, known | (set(content) & set(COST) if isinstance(content, Mapping) else set()), "stats")
     stats: dict[str, Any] = {}
     for name, value in content.items():
         if name in LISTS:
@@ -180,10 +182,29 @@ def _read_stats(content: Any) -> dict[str, Any]:
                 raise UnsafeFileError(msg)
             stats[name] = value
         elif name in NUMBERS:
-            stats[name] = real(value, name)
+            stats[name] = value if type(value) is int else real(value, name)
+        elif name in COST:
+            stats |= _read_cost(name, value)
         else:
             stats[name] = check_text(value, name)
     return stats
+
+
+def _read_cost(name: str, value: Any) -> dict[str, Any]:
+    """What a fit with a loss or priors says of them, in words; the functions themselves are code and stay behind."""
+    if name == "scatter":
+        return {"_scatter": check_text(value, name, 20) if isinstance(value, str) and value not in ("inf", "-inf") else real(value, name)}
+    if name == "covar_notes":
+        if not isinstance(value, list) or len(value) > MOST_PARAMETERS:
+            msg = f"stats has covar_notes = {shown(value)}, where a list of sentences belongs"
+            raise UnsafeFileError(msg)
+        return {name: tuple(check_text(item, name) for item in value)}
+    if name == "loss":
+        return {name: check_text(value, name, 200)}
+    if not isinstance(value, Mapping) or len(value) > MOST_PARAMETERS:
+        msg = f"stats has priors = {shown(value)}, where an object with words for each parameter belongs"
+        raise UnsafeFileError(msg)
+    return {name: {check_text(of, "a prior's parameter", 1000): check_text(words, "a prior", 1000) for of, words in value.items()}}
 
 
 def _read_status(names: list[str]) -> Any:

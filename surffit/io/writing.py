@@ -161,8 +161,10 @@ def _stats(result: Any) -> dict[str, Any]:
             stats[name] = clean(str(value))
         elif name in FLAGS:
             stats[name] = bool(value)
+        elif isinstance(value, Integral):
+            stats[name] = int(value)
         elif name in WHOLE:
-            stats[name] = int(value) if isinstance(value, Integral) or (isinstance(value, float) and value.is_integer()) else None
+            stats[name] = int(value) if isinstance(value, float) and value.is_integer() else None
         else:
             stats[name] = number(value)
     status = getattr(result, "status", None)
@@ -173,7 +175,23 @@ def _stats(result: Any) -> dict[str, Any]:
         stats[name] = list(getattr(found, name, ()))
     stats["explain"] = clean(result.explain()) if hasattr(result, "explain") else ""
     stats["data_sha256"] = _digest(result)
-    return stats
+    return stats | _cost(result)
+
+
+def _cost(result: Any) -> dict[str, Any]:
+    """A loss and priors in words, and what the bands need of them."""
+    from surffit.core.costnames import loss_name, prior_names
+
+    found: dict[str, Any] = {
+        "loss": loss_name(result),
+        "priors": {clean(name, 1000): clean(words, 1000) for name, words in prior_names(result).items()},
+        "covar_notes": [clean(str(note)) for note in getattr(result, "covar_notes", None) or ()],
+    }
+    scatter = result.__dict__.get("_scatter")
+    found["scatter"] = scatter if isinstance(scatter, str) else number(scatter)
+    if found["loss"] is not None:
+        found["loss"] = clean(found["loss"], 200)
+    return {name: value for name, value in found.items() if value not in (None, {}, [])}
 
 
 def _digest(result: Any) -> str | None:

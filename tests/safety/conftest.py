@@ -38,7 +38,7 @@ def fitted():
 
 
 def fitted_by_name():
-    return sf.get_model("linear").fit(2 * X + 1 + 0.01 * np.sin(50 * X), x=X)
+    return sf.get_model("linear").fit(2 * X + 1 + 0.01 * np.sin(50 * X), x=X, loss="huber", priors={"slope": (2.0, 0.5)})
 
 
 def leaf():

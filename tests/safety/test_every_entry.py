@@ -25,7 +25,8 @@ WRONG = [
 ]  # fmt: skip
 
 
-NAMED = {"params", "hints", "options", "defaults", "names", "sets", "parts", "constraints"}  # objects whose keys are people's names
+# objects whose keys are people's names, or that may lack some
+NAMED = {"params", "hints", "options", "defaults", "names", "sets", "parts", "constraints", "priors", "stats"}
 
 
 def read(text):
