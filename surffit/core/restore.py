@@ -58,7 +58,7 @@ def restore(
         _names=tuple(covar_names), _notes=[], _started=[], _outcome=None, _explained=text, components=model.components, covar=covar,
         var_names=list(covar_names), nvarys=n, errorbars=covar is not None, _sd_scale=1.0 if covar is not None else np.nan, _constraints={},
         _no_errors="" if covar is not None else "the document holds no covariance.", residual=None, init_vals=[], method="separable",
-        _covariance=Covariance(size, block / safe / safe[:, None], lost, null, root, int(n - lost.sum())),
+        _covariance=Covariance(*_errors(covar, n), lost, null, root, int(n - lost.sum())),
         init_params=params, init_values={}, best_fit=None, init_fit=None, residual_map=None, call_kws={}, aborted=False, _abort=False,
         solver_status=None, rsquared=None,
     )  # fmt: skip
@@ -73,6 +73,18 @@ def restore(
                 if j != i and np.isfinite(covar[i, j]) and params[other].stderr
             }
     return result
+
+
+def _errors(covar: np.ndarray | None, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Standard errors (inf: undetermined, nan: held) and correlations (nan where there is none) of a saved covariance."""
+    if covar is None:
+        return np.full(n, np.nan), np.eye(n)
+    sd = np.sqrt(covar.diagonal())
+    sure = np.isfinite(sd) & (sd > 0)
+    safe = np.where(sure, sd, 1.0)
+    correlation = np.where(sure & sure[:, None], covar / safe / safe[:, None], np.nan)
+    correlation.flat[:: n + 1] = 1.0
+    return sd, correlation
 
 
 def without_model(names: Iterable[str] = ()) -> SurfaceModel:

@@ -211,9 +211,11 @@ def _tower(node: Any) -> bool:
 
 
 def is_plain(value: Any, depth: int = 3) -> bool:
-    """Whether a registered model's options are numbers, strings and lists of them."""
+    """Whether a registered model's options are numbers, short texts without control characters, and lists of them."""
     if isinstance(value, dict):
         return depth > 0 and all(isinstance(key, str) and is_plain(item, depth - 1) for key, item in value.items())
+    if isinstance(value, str):
+        return clean(value, 2000) == value
     if isinstance(value, list | tuple):
         return depth > 0 and all(is_plain(item, depth - 1) for item in value)
-    return value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
+    return value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))

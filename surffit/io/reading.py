@@ -169,8 +169,10 @@ def _read_stats(content: Any) -> dict[str, Any]:
                 msg = f"stats has {name} = {shown(value)}, where a list of names belongs"
                 raise UnsafeFileError(msg)
             stats[name] = _read_status(value) if name == "status" else tuple(check_text(item, name, 200) for item in value)
+        elif name in COST:
+            stats |= _read_cost(name, value)
         elif value is None:
-            stats[name] = None
+            stats[name] = math.nan if name == "nfree" else None
         elif name in FLAGS:
             if not isinstance(value, bool):
                 msg = f"stats has {name} = {shown(value)}, where true, false or null belongs"
@@ -183,8 +185,6 @@ def _read_stats(content: Any) -> dict[str, Any]:
             stats[name] = value
         elif name in NUMBERS:
             stats[name] = value if type(value) is int else real(value, name)
-        elif name in COST:
-            stats |= _read_cost(name, value)
         else:
             stats[name] = check_text(value, name)
     return stats
@@ -192,14 +192,14 @@ def _read_stats(content: Any) -> dict[str, Any]:
 
 def _read_cost(name: str, value: Any) -> dict[str, Any]:
     """What a fit with a loss or priors says of them, in words; the functions themselves are code and stay behind."""
-    if name == "scatter":
+    if name == "scatter" and value is not None:
         return {"_scatter": check_text(value, name, 20) if isinstance(value, str) and value not in ("inf", "-inf") else real(value, name)}
     if name == "covar_notes":
         if not isinstance(value, list) or len(value) > MOST_PARAMETERS:
             msg = f"stats has covar_notes = {shown(value)}, where a list of sentences belongs"
             raise UnsafeFileError(msg)
         return {name: tuple(check_text(item, name) for item in value)}
-    if name == "loss":
+    if name in ("loss", "scatter"):
         return {name: check_text(value, name, 200)}
     if not isinstance(value, Mapping) or len(value) > MOST_PARAMETERS:
         msg = f"stats has priors = {shown(value)}, where an object with words for each parameter belongs"
