@@ -18,6 +18,8 @@ STRIKING = 1e-3
 
 def scatter(result: JointResult) -> list[dict[str, Any]]:
     """Points, freedom and chi-square of every data set."""
+    if "_sets" in result.__dict__:  # a loaded fit
+        return [{"dataset": key, **facts} for key, facts in result._sets.items()]
     out = []
     for key in result:
         residual = result.residual[result._rows_of(key)]
