@@ -11,8 +11,9 @@ and every visited alpha gets its sigma^2 = chi2_P / chisquare(N - k) and c = c(a
 sample of everything (G. Golub, V. Pereyra, Inverse Problems 19 (2003) R1 for the projection; A. Gelman et al., Bayesian Data
 Analysis, 3rd ed., section 14.2 for the conditional draws). Without non-linear parameters the draws are independent: no chain.
 
-Half of the moves are emcee's stretch move, half are drawn from a Student t around the minimum, whatever the walkers do: where
-the whitening is good, most of those are accepted and the chain forgets its past in a few steps.
+Half of the moves are differential evolution (C. ter Braak, Stat. Comput. 16 (2006) 239), half are drawn from Student's t around
+the minimum, a narrow or a wide one, whatever the walkers do: where the whitening is good, most of the narrow ones are accepted
+and the chain forgets its past in a few steps; the wide ones keep tails connected.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy.linalg import qr
 
+from .block_walk import BlockEngine, Eliminated, is_blockwise
 from .linear import factor, solve
 from .polish import Local
 from .problem import EPS, Problem
@@ -36,7 +39,7 @@ STEPS_PER_TAU = 50  # a chain shorter than this many autocorrelation times has n
 BURN_TAUS = 5
 LEAST_ACCEPTED = 0.15
 ILL = 1e8  # condition of the linear columns beyond which a flat prior on them is hardly a prior
-FREEDOM = 10.0  # of the Student t that proposes
+PROPOSALS = ((1.0, 10.0), (2.0, 3.0))  # width in standard errors and degrees of freedom of each t that proposes
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +137,8 @@ class Target:
         others = np.ones(self.problem.k, dtype=bool)
         others[self._inner] = False
         self._known = np.flatnonzero(others)
+        # many data sets: their linear parameters one data set after the other
+        self._blocks = BlockEngine(self.problem) if is_blockwise(self.problem) and not self._known.size else None  # type: ignore[arg-type]
         which = self.division.walked
         self._low, self._high = self.problem.lower[which], self.problem.upper[which]
 
@@ -152,6 +157,13 @@ class Target:
         if not self._inner.size:
             cost = problem.cost(p)
             return self._log(cost), (None, None, cost)
+        if self._blocks is not None:
+            found = self._blocks.eliminated(p[: problem.m], bounds=False)
+            if found is None or not found.full_rank:
+                self.worst = math.inf if found is not None else self.worst
+                return -math.inf, None
+            self.worst = max(self.worst, float(found.pivots.max() / found.pivots.min()))
+            return self._log(found.chi2) - found.log_volume, found
         columns = problem.columns(p[: problem.m])
         if columns is None:
             return -math.inf, None
@@ -179,10 +191,13 @@ class Target:
 
     def draw(self, found: Any, rng: np.random.Generator) -> np.ndarray:
         """The parameters integrated out, (k,), given what `density` found at a point."""
-        c, f, chi2 = found
+        c, f, chi2 = (found.c, None, found.chi2) if isinstance(found, Eliminated) else found
         if c is None:
             return np.empty(0)
         sigma = self.sigma if self.sigma is not None else math.sqrt(max(chi2, self.problem.noise**2) / rng.chisquare(self.freedom))
+        if f is None:
+            drawn: np.ndarray = found.draw(sigma, rng)
+            return drawn
         out = c.copy()
         out[f.pivot] += sigma * f.solve_r(rng.standard_normal(c.size)) / f.scale[f.pivot]
         return out
@@ -298,10 +313,10 @@ class Run:
 
     def _walk_on(self, steps: int, tell: Callable[[int], None] | None) -> None:
         from emcee import EnsembleSampler
-        from emcee.moves import MHMove, StretchMove
+        from emcee.moves import DEMove, MHMove
 
         d = self._centre.size
-        moves = [(StretchMove(), 0.5), (MHMove(_around_the_minimum), 0.5)]
+        moves = [(DEMove(), 0.5), *((MHMove(partial(_around_the_minimum, *t)), 0.5 / len(PROPOSALS)) for t in PROPOSALS)]
         sampler = EnsembleSampler(self.walkers, d, self._densities, moves=moves, vectorize=True)
         begin = self._begin() if self._state is None else self._state
         for done, state in enumerate(sampler.sample(begin, iterations=steps, skip_initial_state_check=True), start=1):
@@ -352,13 +367,14 @@ class Run:
         return Samples(chain, log_prob, self._taken / self._steps, tau)
 
 
-def _around_the_minimum(coords: np.ndarray, random: Any) -> tuple[np.ndarray, np.ndarray]:
+def _around_the_minimum(width: float, freedom: float, coords: np.ndarray, random: Any) -> tuple[np.ndarray, np.ndarray]:
     """Proposals from a Student t around the origin, and ln of the ratio of its densities that keeps the balance."""
     z = random.standard_normal(coords.shape)
-    new = z * np.sqrt(FREEDOM / random.chisquare(FREEDOM, len(coords)))[:, None]
-    power = 0.5 * (FREEDOM + coords.shape[1])
+    new = z * (width * np.sqrt(freedom / random.chisquare(freedom, len(coords))))[:, None]
+    power = 0.5 * (freedom + coords.shape[1])
     size_old, size_new = np.einsum("ij,ij->i", coords, coords), np.einsum("ij,ij->i", new, new)
-    return new, power * (np.log1p(size_new / FREEDOM) - np.log1p(size_old / FREEDOM))
+    unit = freedom * width * width
+    return new, power * (np.log1p(size_new / unit) - np.log1p(size_old / unit))
 
 
 def autocorrelation(chain: np.ndarray) -> np.ndarray:
