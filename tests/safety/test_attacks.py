@@ -206,10 +206,11 @@ def test_towers_that_several_constraints_build(base, texts, canary, within):
 def test_the_tower_is_one():
     code = (
         "import lmfit\nparams = lmfit.Parameters()\nparams.add('b', value=1.0)\n"
-        f"for name, expr in {tower(DOZEN)!r}.items():\n    params.add(name, expr=expr)\n    print(params[name].value)\n"
+        f"for name, expr in {tower(DOZEN)!r}.items():\n    params.add(name, expr=expr)\n    print(params[name].value, flush=True)\n"
     )
-    with pytest.raises(subprocess.TimeoutExpired):
-        subprocess.run([sys.executable, "-c", code], check=False, timeout=4, capture_output=True, preexec_fn=small)
+    with pytest.raises(subprocess.TimeoutExpired) as caught:
+        subprocess.run([sys.executable, "-c", code], check=False, timeout=6, capture_output=True, preexec_fn=small)
+    assert caught.value.stdout.split() == [b"2", b"4095"]  # it had begun
 
 
 def small():
