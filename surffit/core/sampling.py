@@ -11,6 +11,7 @@ from ..exceptions import ConvergenceWarning, DocumentError, ParameterError
 from ..solve.loss_covariance import cost_scale
 from ..solve.posterior import ILL, LEAST_ACCEPTED, STEPS_PER_TAU, Division, NoStartError, Run, Target, default_walkers, divide
 from ..solve.status import Status
+from ..trace.graph import evaluate as walk_graph
 from .explain import listed
 from .outcome import refuse_mapped
 from .parameters import copy_parameters
@@ -165,10 +166,10 @@ def _tied(result: SurfaceResult, name: str, values: dict[str, Any], shape: tuple
     structure = _outcome(result).bound.structure
     params = result.params
     if structure is not None and name in structure.constraints:
-        known = tuple(n for n in params if n not in values and n not in structure.constraints)
-        program = structure.constraint_program(name, tuple(values), known)
+        # by walking: emitted programs take parameters for single numbers
+        graph = structure.builder.graph(structure.constraints[name])
         with np.errstate(all="ignore"):
-            out = program.value(list(values.values()), [], [params[n].value for n in known], (0.0,) * len(program.coordinates))
+            out = walk_graph(graph, {n: values[n] if n in values else params[n].value for n in graph.parameters}, {})
         return np.array(np.broadcast_to(np.real(out), shape), dtype=float)
     # an expression that only lmfit understands: one sample at a time
     scratch = copy_parameters(params)

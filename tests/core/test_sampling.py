@@ -60,6 +60,19 @@ def test_derived_columns_follow_their_parents(posterior):
     np.testing.assert_allclose(posterior.flat("half"), np.log(2) / posterior.flat("k"), rtol=1e-12)
 
 
+def test_constraints_of_lmfit_models_hold_in_every_sample():
+    """lmfit's heights guard against a width of 0 by max(), which takes single numbers only."""
+    from lmfit.models import GaussianModel
+
+    model = sf.SurfaceModel.from_lmfit(GaussianModel())
+    params = model.make_params(center=5, sigma=1.5)
+    data = model.eval(params, amplitude=3, x=X) + np.random.default_rng(1).normal(0, 0.02, X.size)
+    posterior = model.fit(data, params, x=X).sample(300, rng=1)
+    height = posterior.flat("amplitude") / posterior.flat("sigma") / np.sqrt(2 * np.pi)
+    np.testing.assert_allclose(posterior.flat("height"), height, rtol=1e-6)
+    np.testing.assert_allclose(posterior.flat("fwhm"), 2.3548200 * posterior.flat("sigma"), rtol=1e-6)
+
+
 def test_constraints_that_only_lmfit_understands_are_followed():
     def scaled(x, a, b):
         return a + b * x
