@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..solve.covariance import Covariance
-from ..solve.linear import factor
 
 if TYPE_CHECKING:
     from .outcome import Outcome
@@ -139,7 +138,7 @@ def assess(outcome: Outcome, covariance: Covariance) -> Conditioning:
     null, determined = [], []
     if len(covariance.null):
         # in units in which every column has norm one, entries below 1e-6 are rounding
-        norms = np.sqrt(np.einsum("ij,ij->i", here.J, here.J))
+        norms = here.norms()
         unit = np.where(norms > 0, norms, 1.0)
         scaled = echelon(covariance.null * unit)
         scaled[np.abs(scaled) < 1e-4 * np.abs(scaled).max(axis=1, keepdims=True)] = 0.0
@@ -149,14 +148,13 @@ def assess(outcome: Outcome, covariance: Covariance) -> Conditioning:
     s, thin, errors = covariance.spectrum()
     weak = tuple((direction(v, names), float(e)) for v, e in zip(thin, errors, strict=True))
     held = np.flatnonzero(solution.held)
-    g = here.J @ here.r
+    g = here.gradient()
     at_bound = {names[j]: "min" if here.p[j] <= problem.lower[j] else "max" for j in held}
-    raw_factor = factor(np.ascontiguousarray(here.J[here.free]), 0.0) if here.free.size else None
     raw_condition = 1.0
-    if raw_factor is not None and here.free.size:
-        R: np.ndarray = raw_factor.r if raw_factor.tail is None else np.hstack([raw_factor.r, raw_factor.tail])
-        raw = np.linalg.svd(np.asarray(R * raw_factor.scale[raw_factor.pivot]), compute_uv=False) if R.size else np.zeros(1)
-        raw_condition = float(raw[0] / raw[-1]) if here.f.rank == here.free.size and raw[-1] > 0 else np.inf
+    if here.free.size:
+        full = here.f.rank == here.free.size
+        raw = np.linalg.svd(np.asarray(here.f.r * here.f.scale[here.f.pivot]), compute_uv=False) if full else np.zeros(1)
+        raw_condition = float(raw[0] / raw[-1]) if raw[-1] > 0 else np.inf
     scaled_condition = float(s[0] / s[-1]) if covariance.rank == here.free.size and s.size else (1.0 if not here.free.size else np.inf)
     return Conditioning(
         rank=covariance.rank,

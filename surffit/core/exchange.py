@@ -9,6 +9,7 @@ asked for. Which parameters can be exchanged is proved from the graph (`surffit.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from ..solve.minimum import Options, judge
 from ..solve.verdict import Solution, final_flags
 from ..trace.symmetry import Family, Form, exchangeable, forms_of_graph
-from .structure import own_eval
+from .structure import asked_for, own_eval
 
 if TYPE_CHECKING:
     import lmfit
@@ -53,7 +54,7 @@ def in_order(model: lmfit.Model, params: lmfit.Parameters, bound: Bound, solutio
     note : str
         What was exchanged, in words; empty if nothing was.
     """
-    if len(bound.names) < 2 or not solution.status.success or not _out_of_order(bound.start, solution.p):
+    if len(bound.names) < 2 or not solution.status.success or not _out_of_order(bound.start.tolist(), solution.p.tolist()):
         return solution, ""
     order = np.arange(len(bound.names))
     moved: list[Family] = []
@@ -77,18 +78,11 @@ def in_order(model: lmfit.Model, params: lmfit.Parameters, bound: Bound, solutio
     return other, f"The model is the same with parameters exchanged ({which}); they are in the order nearest to their starts."
 
 
-def _out_of_order(start: np.ndarray, end: np.ndarray) -> bool:
-    """Whether any two parameters have changed places: without that, no exchange brings the end nearer to the start."""
-    if start.size > 24:
-        # (s_i - s_j)(e_i - e_j) < 0 for some i, j: the ends, sorted by their starts, go down somewhere
-        known = np.isfinite(start)
-        return bool((np.diff(end[known][np.argsort(start[known], kind="stable")]) < 0).any())
-    starts, ends = start.tolist(), end.tolist()
-    for i in range(1, len(starts)):
-        for j in range(i):
-            if (starts[i] - starts[j]) * (ends[i] - ends[j]) < 0.0:  # nan where there is no start
-                return True
-    return False
+def _out_of_order(start: list[float], end: list[float]) -> bool:
+    """Whether any two have changed places: without that, no exchange brings the end nearer to the start."""
+    pairs = sorted((s, e) for s, e in zip(start, end, strict=True) if math.isfinite(s))
+    # sorted by their starts (and equal starts by their ends), the ends go down somewhere
+    return any(one[1] > two[1] for one, two in pairwise(pairs))
 
 
 def _families(model: lmfit.Model, params: lmfit.Parameters, bound: Bound) -> tuple[Family, ...]:
@@ -105,10 +99,11 @@ def _families(model: lmfit.Model, params: lmfit.Parameters, bound: Bound) -> tup
         forms = forms_of_graph(structure.builder, structure.node)
     else:
         forms = _forms_of_model(model)
-        # constraints are not part of these forms, so what they name has a place of its own
-        for par in params.values():
-            if par.expr:
-                labels = {name: label for name, label in labels.items() if name not in par.expr}
+        # constraints that the model uses are not part of these forms, so what they name has a place of its own
+        asked = asked_for(model)
+        if any(par.expr for name, par in params.items() if name in asked):
+            tied = " ".join(par.expr for par in params.values() if par.expr)
+            labels = {name: label for name, label in labels.items() if name not in tied}
     families = () if forms is None else exchangeable(forms, labels)
     if structure is not None:
         structure.plans[key] = families
@@ -152,27 +147,38 @@ def _nearest(bound: Bound, solution: Solution, family: Family) -> tuple[np.ndarr
     thousandth weighs more than a height that is known to a tenth.
     """
     at = {name: i for i, name in enumerate(bound.names)}
-    places = np.array([[at[name] for name in block] for block in family])
+    places = [[at[name] for name in block] for block in family]
     here, m = solution.here, len(bound.nonlinear)
-    sd = np.full(len(bound.names), np.nan)
-    with np.errstate(all="ignore"):
-        sd[here.free] = solution.sigma * np.sqrt(np.einsum("ij,ij->i", here.left, here.left)) / here.scale
     if here.f.rank < here.free.size:
         return None  # parameters that the data can't tell apart have no errors to measure by
-    gain = np.zeros((len(family), len(family)))
-    for searched, weight in ((True, 1.0), (False, LINEAR)):
-        part = np.zeros_like(gain)
-        for column in places.T:
-            if bool(column[0] < m) != searched:
-                continue
-            start, end, error = bound.start[column], solution.p[column], sd[column]
-            unit = float(np.max(error))
-            if not (np.isfinite(start).all() and 0.0 < unit < math.inf):
-                continue
-            part += np.outer((start - start.mean()) / unit, (end - end.mean()) / unit)
-        size = float(np.abs(part).max())
-        gain += part * (weight / size if size else 0.0)
-    rows, columns = linear_sum_assignment(gain, maximize=True)
-    if not gain[rows, columns].sum() > np.trace(gain) + GAIN:
+    start, end = bound.start.tolist(), solution.p.tolist()
+    columns = [column for column in zip(*places, strict=True) if all(math.isfinite(start[i]) for i in column)]
+    if not any(_out_of_order([start[i] for i in column], [end[i] for i in column]) for column in columns):
         return None
-    return places[rows], places[columns]
+    sd = np.full(len(start), np.nan)
+    with np.errstate(all="ignore"):
+        sd[here.free] = solution.sigma * np.sqrt(np.einsum("ij,ij->i", here.left, here.left)) / here.scale
+    errors = sd.tolist()
+    size = len(family)
+    total = [[0.0] * size for _ in family]
+    for searched, weight in ((True, 1.0), (False, LINEAR)):
+        part = [[0.0] * size for _ in family]
+        for column in columns:
+            unit = max(errors[i] for i in column)
+            if (column[0] < m) != searched or not 0.0 < unit < math.inf:
+                continue
+            middle, centre = sum(start[i] for i in column) / size, sum(end[i] for i in column) / size
+            for row, i in zip(part, column, strict=True):
+                for k, j in enumerate(column):
+                    row[k] += (start[i] - middle) / unit * ((end[j] - centre) / unit)
+        largest = max(abs(value) for row in part for value in row)
+        if largest > 0.0:
+            total = [[a + b * (weight / largest) for a, b in zip(*rows, strict=True)] for rows in zip(total, part, strict=True)]
+    kept = sum(total[i][i] for i in range(size))
+    if size == 2:
+        best: tuple[int, ...] = (1, 0) if total[0][1] + total[1][0] > kept + GAIN else (0, 1)
+    else:
+        gain = np.array(total)
+        _, found = linear_sum_assignment(gain, maximize=True)
+        best = tuple(found.tolist()) if gain[range(size), found].sum() > kept + GAIN else tuple(range(size))
+    return None if best == tuple(range(size)) else (np.array(places), np.array(places)[list(best)])

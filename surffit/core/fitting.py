@@ -17,6 +17,7 @@ from ..solve.verdict import Solution
 from .bind import bind
 from .bound import Bound, free_names, inside
 from .data import FitData, open_door
+from .emcee_method import check_options
 from .exchange import in_order
 from .joint_bind import bind_joint
 from .joint_data import JointData
@@ -25,6 +26,7 @@ from .methods import by_lmfit, is_lmfit_method
 from .outcome import FitCall, Outcome
 from .parameters import copy_parameters, snapshot
 from .priors import count
+from .settle import settled
 
 if TYPE_CHECKING:
     from .model import SurfaceModel
@@ -39,7 +41,10 @@ def fit(model: SurfaceModel, params: lmfit.Parameters, request: FitCall) -> Outc
     _check_options(request)
     data = _open(model, request)
     with np.errstate(all="ignore"):
-        return _solve(model, params, data, request)
+        model = settled(model, data)
+        outcome = _solve(model, params, data, request)
+    outcome.model = model
+    return outcome
 
 
 def _open(model: Any, request: FitCall) -> Any:
@@ -63,8 +68,7 @@ def _check_options(request: FitCall) -> None:
             msg = f"jac={request.fit_kws['jac']!r}; use None, {', '.join(repr(r) for r in ROUTES[1:])}"
             raise ParameterError(msg)
     elif request.method == "emcee":
-        msg = "method='emcee' draws a posterior, which this version does not offer; fit with the default method, or sample with lmfit.Model"
-        raise ParameterError(msg)
+        check_options(request)
     elif not is_lmfit_method(request.method):
         msg = f"method={request.method!r} is unknown; use 'separable' or one of lmfit's methods such as 'leastsq', 'nelder', 'powell'"
         raise ParameterError(msg)
@@ -86,7 +90,9 @@ def _linear_confirmed(bound: Bound, solution: Solution) -> bool:
     return bool(same and np.abs(off).max() <= tolerance * max(np.abs(target).max(), np.abs(problem.y).max()))
 
 
-def _bind(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request: FitCall, linear: tuple[str, ...] | None = None) -> Bound:
+def _bind(
+    model: Any, params: lmfit.Parameters, data: FitData | JointData, request: FitCall, linear: tuple[str, ...] | None = None
+) -> Bound:
     if linear is None:
         linear = None if model._stated_linear is None else model.linear
     route = request.fit_kws.get("jac") if request.method == "separable" else None
@@ -96,7 +102,7 @@ def _bind(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request:
     return bind(model, params, data, linear=linear, cache=model._structures, rng=rng, route=route)
 
 
-def _solve(model: SurfaceModel, params: lmfit.Parameters, data: FitData, request: FitCall) -> Outcome:
+def _solve(model: Any, params: lmfit.Parameters, data: Any, request: FitCall) -> Outcome:
     notes = list(data.notes)
     varying = free_names(params)
     if not varying:
@@ -163,7 +169,7 @@ def _run(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bo
     try:
         if not request.plain:
             solution, solver_status, solver_message = solve(bound, request, options, callback)
-        elif request.method == "separable":
+        elif request.own:
             solution = minimise(problem, alpha, c, options, bound.moments, callback)
         else:
             solution, solver_status, solver_message = by_lmfit(bound, request, options, callback)
@@ -182,7 +188,7 @@ def _run(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bo
         # found by probing, and wrong where it matters
         notes = [*notes, f"{', '.join(bound.linear)} looked linear at the start but are not; all parameters were searched instead."]
         return _run(model, params, data, _bind(model, params, data, request, linear=()), request, notes)
-    if request.method == "separable":
+    if request.own:
         solution, exchanged = in_order(model, params, bound, solution, options)
         notes = [*notes, exchanged] if exchanged else notes
     if bound.stepped or not bound.names:
@@ -230,7 +236,7 @@ def _usable(guessed: lmfit.Parameters, name: str) -> bool:
     return name in guessed and bool(np.isfinite(guessed[name].value))
 
 
-def _guess(model: SurfaceModel, data: FitData) -> lmfit.Parameters | None:
+def _guess(model: Any, data: FitData | JointData) -> lmfit.Parameters | None:
     """The model's own guess on the used points; None where there is none or it fails."""
     if isinstance(data, JointData):
         found = {key: _guess(part, data.parts[key]) for key, part in model.parts.items()}

@@ -119,7 +119,8 @@ class JointModel(lmfit.Model):
     @property
     def linear(self) -> tuple[str, ...]:
         """Joint names of the parameters that each part by itself solves exactly and no part searches."""
-        affine, bent = dict.fromkeys(()), set()
+        affine: dict[str, None] = {}
+        bent: set[str] = set()
         for key, part in self.parts.items():
             names = self.names.joint[key]
             affine |= dict.fromkeys(names[name] for name in part.linear)

@@ -33,6 +33,9 @@ class PartResult(SurfaceResult):
 
     key: str
     joint_names: dict[str, str]
+    dely: Any
+    dely_comps: Any
+    dely_predicted: Any
 
     def own_parameters(self, params: Parameters) -> Parameters:
         """Joint Parameters as the model of this data set takes them."""
@@ -138,7 +141,8 @@ def share(result: JointResult, key: str) -> PartResult:
     """The share of one data set in a joint fit."""
     model = result.model.parts[key]
     names = {own: joint for own, joint in result.model.names.joint[key].items() if joint in result.params}
-    data = result.observed.parts[key]
+    observed: Any = result.observed
+    data = observed.parts[key]
     part = PartResult.__new__(PartResult)
     params = _parameters(result, names)
     init = _parameters(result, names, initial=True)

@@ -31,7 +31,8 @@ class JointResult(SurfaceResult):
         super()._adopt(model, outcome)
         self.weights = outcome.data.weights
         self.userargs = (self.data, self.weights)
-        self._places = dict(zip(model.keys, (block.rows for block in innermost(outcome.bound.problem).blocks), strict=True))
+        problem: Any = innermost(outcome.bound.problem)
+        self._places = dict(zip(model.keys, (block.rows for block in problem.blocks), strict=True))
 
     # ---- data sets -------------------------------------------------------------------------------------------------------
 
@@ -99,7 +100,8 @@ class JointResult(SurfaceResult):
     def _make_rsquared(self) -> float:
         """Share of the weighted scatter, each data set about its own mean, that the models explain."""
         left, spread = 0.0, 0.0
-        for part in self.observed.parts.values():
+        observed: Any = self.observed
+        for part in observed.parts.values():
             values = part.select(part.data)
             w2 = np.ones(values.shape) if part.weights is None else np.abs(part.select(part.weights)) ** 2
             mean = np.sum(w2 * values) / np.sum(w2)

@@ -18,7 +18,7 @@ STRIKING = 1e-3
 def scatter(result: JointResult) -> list[dict[str, Any]]:
     """Points, freedom and chi-square of every data set."""
     out = []
-    for key in result.keys():
+    for key in result:
         residual = result.residual[result._rows_of(key)]
         nfree = float(residual.size - result._leverage(key))
         pointwise = result.__dict__.get("_pointwise")

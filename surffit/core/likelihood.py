@@ -186,7 +186,7 @@ def solve(bound: Bound, request: FitCall, options: Options, callback: Callback |
     layers = layers_of(problem, request)
     options = replace(options, sigma_known=options.sigma_known or layers.likelihood)
     alpha, c = bound.start[:m], bound.start[m:]
-    if request.method != "separable":
+    if not request.own:
         begin_scale(layers, alpha)
         if layers.factor is not None:
             plain = minimise(squares(layers), alpha, c, replace(options, polish=False, refine=False))

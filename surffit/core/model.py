@@ -357,7 +357,8 @@ class SurfaceModel(Documented, lmfit.Model):
             priors=priors,
         )  # fmt: skip
         with np.errstate(all="ignore"):
-            return SurfaceResult(self, fit(self, given, request))
+            outcome = fit(self, given, request)
+            return SurfaceResult(outcome.model, outcome)
 
 
 class SurfaceComposite(SurfaceModel, CompositeModel):

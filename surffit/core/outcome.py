@@ -33,6 +33,11 @@ class FitCall:
     priors: Any = None
 
     @property
+    def own(self) -> bool:
+        """Whether our solver walks; "emcee" samples around its minimum."""
+        return self.method in ("separable", "emcee")
+
+    @property
     def plain(self) -> bool:
         """Whether this is least squares of the data alone."""
         return (self.loss is None or (isinstance(self.loss, str) and self.loss == "linear")) and not self.priors
@@ -52,3 +57,4 @@ class Outcome:
     limit: int
     solver_status: Any = None
     solver_message: str | None = None
+    model: Any = None  # as it stands for these data; see `settled`

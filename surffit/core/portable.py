@@ -9,7 +9,7 @@ from typing import Any
 import lmfit
 import numpy as np
 
-from ..exceptions import DocumentError, ExpressionError, TraceError
+from ..exceptions import DocumentError, TraceError
 from ..trace.function import GraphFunction
 from ..trace.graph import Builder, trace_call
 from .keywords import has_option
@@ -52,7 +52,7 @@ def leaf_graph(model: lmfit.Model) -> tuple[Any, list[str]]:
         given = {name: builder.coordinate(name) for name in variables}
         node = call(model, arguments, given, lambda func, kwargs: trace_call(builder, func, kwargs))
         graph = builder.graph(node)
-    except (TraceError, ExpressionError) as err:
+    except Exception as err:  # a user's function may raise anything when it is handed symbols
         raise _cannot(model, f"its function can't be recorded as a graph ({err})") from err
     arrays = [payload.shape for op, _, payload in graph.rows if op == "array"]
     if arrays:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..exceptions import DocumentError, OptionalDependencyError, ParameterError
+from ..kernels.warned import filtered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,7 @@ class Posterior:
     ) -> None:
         self.names = tuple(names)
         self.derived = tuple(derived)
-        self.chain = np.asarray(chain, dtype=float)
+        self.chain = np.ascontiguousarray(chain, dtype=float)  # sums in one order, here and where it is loaded
         self.log_prob = np.asarray(log_prob, dtype=float)
         self.acceptance = float(acceptance)
         self.tau = np.asarray(tau, dtype=float)
@@ -199,10 +200,7 @@ class Posterior:
         OptionalDependencyError
             Without the package arviz.
         """
-        import warnings
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # arviz announces its own next version
+        with filtered("ignore"):  # arviz announces its own next version
             try:
                 import arviz
             except ImportError as err:
@@ -252,6 +250,27 @@ class Posterior:
         if self._resume is None:
             raise _loaded("carrying on")
         return self._resume(steps, progress)
+
+    def save(self, path: Any) -> None:
+        """
+        Write the posterior as a document: the numbers to `path`, the chain into an .npz beside it.
+
+        `surffit.load(path)` reads both; they belong together. The .npz has the name of the document with a part of the
+        chain's digest in it, and a later save under the same name removes it.
+
+        Parameters
+        ----------
+        path : path-like
+            The file. The pair is exchanged in one step, or left as it was if anything goes wrong.
+
+        Raises
+        ------
+        OSError
+            If a file can't be written.
+        """
+        from ..io import save
+
+        save(self, path)
 
 
 def _loaded(what: str) -> DocumentError:

@@ -1,143 +1,236 @@
-"""Confidence intervals by profiling: chi-square minimised over all other parameters while one is held."""
+"""Confidence intervals by profiling: what is minimised, over all other parameters while one or two are held."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..exceptions import ParameterError
+from ..exceptions import ConvergenceWarning, CovarianceWarning, ParameterError
+from ..solve.hessian import NoCurvatureError, scales
+from ..solve.profile import Profiler, crossing
 from .parameters import copy_parameters
+from .sampling import row_scale
 
 if TYPE_CHECKING:
     from .result import SurfaceResult
 
 FURTHEST = 64.0  # standard errors beyond which a limit is taken as infinite
+LOWER = 1e-6  # of a variance: a fall of the cost that is more than rounding
+
+Limits = list[tuple[float, float]]
+
+
+class Profiles:
+    """The profiles of one result: names and probabilities around a `Profiler`."""
+
+    def __init__(self, result: SurfaceResult, prob_func: Callable[[Any, Any], float] | None = None) -> None:
+        call = result._call  # a loaded result says here that it has no data
+        outcome = result._outcome
+        if outcome is None:
+            msg = "a copied or loaded result holds no model code, so it can't be profiled; fit the data again for that"
+            raise ParameterError(msg)
+        if not math.isfinite(result._sd_scale):
+            msg = f"no interval can be had: {result._no_errors}"
+            raise ParameterError(msg)
+        self.result, self.names, self.call = result, outcome.bound.names, call
+        self.problem, self.p = outcome.bound.problem, outcome.solution.p
+        self.held = outcome.solution.held
+        self.sigma = row_scale(result)
+        self.prob_func = prob_func
+        self.profiler = Profiler(self.problem, self.p, result._covariance.root * result._sd_scale, self.sigma)
+        self.sd = np.sqrt(np.einsum("ij,ij->i", self.profiler.root, self.profiler.root))
+
+    def index(self, name: str) -> int | None:
+        """Place of a parameter; None if the model does not feel it."""
+        if name not in self.result.var_names:
+            msg = f"{name!r} was not varied, so it has no confidence interval; varied: {', '.join(self.result.var_names)}"
+            raise ParameterError(msg, name=name)
+        lost = self.result._covariance.undetermined
+        return self.names.index(name) if name in self.names and not lost[self.names.index(name)] else None
+
+    def error(self, j: int) -> float:
+        """A length on the scale of a parameter's error, also for one held on its bound."""
+        if self.sd[j] > 0:
+            return float(self.sd[j])
+        try:
+            return float(scales(self.problem, self.p, self.sigma, np.array([j]))[0])
+        except NoCurvatureError:
+            return math.inf
+
+    def height(self, cost: float) -> float:
+        """sqrt of the rise over the minimum, in standard errors."""
+        return math.sqrt(max(cost - self.profiler.best, 0.0)) / self.sigma
+
+    def probability(self, cost: float, held: int = 1) -> float:
+        """Probability content up to a cost: the F-test with scaled errors, chi-square with known ones, or the caller's."""
+        from scipy.stats import chi2, f
+
+        result = self.result
+        if self.prob_func is not None:
+            unit = self.problem.unit
+            fit = SimpleNamespace(chisqr=cost / unit / unit, nfree=result.nfree + held, nvarys=result.nvarys - held, ndata=result.ndata)
+            return float(self.prob_func(result, fit))
+        rise = self.height(cost) ** 2 / held
+        return float(f.cdf(rise, held, result.nfree) if result.scale_covar else chi2.cdf(rise * held, held))
+
+    def goal(self, prob: float) -> float:
+        """The height at which a probability is reached."""
+        from scipy.stats import norm, t
+
+        tail = 0.5 * (1.0 + prob)
+        return float(t.ppf(tail, self.result.nfree) if self.result.scale_covar else norm.ppf(tail))
+
+    def values(self, p: np.ndarray) -> dict[str, float]:
+        """All parameters, tied ones too, where the free ones are p."""
+        params = copy_parameters(self.result.params)
+        for name, value in zip(self.names, p, strict=True):
+            params[name].value = float(value)
+        params.update_constraints()
+        return {name: float(par.value) for name, par in params.items()}
+
+    def warn_of_a_lower_minimum(self, stacklevel: int = 4) -> None:
+        """Say where the cost was lower than at the fit's end, if it was."""
+        cost, p = self.profiler.lowest
+        if cost < self.profiler.best - LOWER * self.sigma**2:
+            unit, values = self.problem.unit, self.values(p)
+            where = ", ".join(f"{name} = {values[name]:.6g}" for name in self.result.var_names)
+            msg = (
+                f"profiling met a lower chi-square than the fit's {self.profiler.best / unit / unit:.6g}: {cost / unit / unit:.6g} at "
+                f"{where}; fit again from there, the intervals belong to a local minimum"
+            )
+            warnings.warn(ConvergenceWarning(msg, chisqr=cost / unit / unit, values=values), stacklevel=stacklevel)
 
 
 def conf_interval(
-    result: SurfaceResult, p_names: Sequence[str] | None = None, sigmas: Sequence[float] = (1, 2, 3), trace: bool = False,
+    result: SurfaceResult, p_names: Iterable[str] | None = None, sigmas: Sequence[float] | None = None, trace: bool = False,
     maxiter: int = 200, verbose: bool = False, prob_func: Any = None, min_rel_change: float = 1e-5,
 ) -> Any:  # fmt: skip
-    """
-    Confidence intervals of fitted parameters.
-
-    Parameters
-    ----------
-    result : SurfaceResult
-    p_names : sequence of str, optional
-        Default: all that were varied and are determined.
-    sigmas : sequence of float
-        Levels: numbers of sigma, or probabilities below 1.
-    trace : bool
-        Also return the points visited, as lmfit does.
-    maxiter : int
-        Limit of refits per limit.
-    verbose, prob_func, min_rel_change
-        `prob_func` as in lmfit; the other two are accepted for lmfit's sake.
-
-    Returns
-    -------
-    dict
-        name: list of (probability, value) from lower to upper limits, the best value in the middle (probability 0).
-    """
-    from scipy.optimize import brentq
+    """Confidence intervals of fitted parameters; see `SurfaceResult.conf_interval`."""
     from scipy.special import erf
 
-    names = list(p_names) if p_names is not None else [n for n in result.var_names if np.isfinite(result.params[n].stderr or np.nan)]
-    for name in names:
-        if name not in result.var_names:
-            msg = f"{name!r} was not varied, so it has no confidence interval; varied: {', '.join(result.var_names)}"
-            raise ParameterError(msg, name=name)
-    probs = sorted(float(s) if s < 1 else float(erf(s / np.sqrt(2))) for s in sigmas)
-    best_chi2 = result.chisqr
-    output: dict[str, list[tuple[float, float]]] = {}
+    profiles = Profiles(result, prob_func)
+    names = list(p_names) if p_names is not None else [n for n in result.var_names if profiles.index(n) is not None]
+    probs = sorted(float(s) if s < 1 else float(erf(s / np.sqrt(2))) for s in ((1, 2, 3) if sigmas is None else sigmas))
+    where = {name: profiles.index(name) for name in names}
+    output: dict[str, Limits] = {}
     traces: dict[str, dict[str, np.ndarray]] = {}
-    for name in names:
-        par = result.params[name]
-        error = par.stderr
-        if not (np.isfinite(error) and error > 0):
-            output[name] = [(p, np.nan) for p in reversed(probs)] + [(0.0, par.value)] + [(p, np.nan) for p in probs]
-            continue
-        visited: list[tuple[float, dict[str, float], float]] = []
-        warm = copy_parameters(result.params)
-        free = len(result.var_names) > 1
-
-        def deviation(value: float, name: str = name, warm: Any = warm, free: bool = free, visited: Any = visited) -> float:
-            chi2, values = _profiled(result, warm, name, value, free)
-            prob = _probability(result, chi2, best_chi2, prob_func)
-            visited.append((value, values, prob))
-            return prob
-
-        limits: dict[int, list[float]] = {}
-        for side in (-1, 1):
-            edge = par.min if side < 0 else par.max
-            found = []
-            inner, step = par.value, 1.0
-            for prob in probs:
-                outer = inner
-                reached = 0.0
-                while reached < prob and step <= FURTHEST:
-                    outer = par.value + side * step * error
-                    if (outer - edge) * side > 0:
-                        outer = edge
-                    reached = deviation(outer)
-                    if outer == edge:
-                        break
-                    step *= 1.5 if reached < prob else 1.0
-                if reached < prob:
-                    found.append(side * np.inf)
-                    continue
-                low, high = sorted((inner, outer))
-                root = brentq(lambda v, goal=prob: deviation(v) - goal, low, high, xtol=1e-6 * error, rtol=1e-12, maxiter=maxiter)
-                found.append(float(root))
-                inner = found[-1]
-            limits[side] = found
-        output[name] = (
-            [(p, v) for p, v in zip(reversed(probs), reversed(limits[-1]), strict=True)]
-            + [(0.0, par.value)]
-            + [(p, v) for p, v in zip(probs, limits[1], strict=True)]
-        )
-        visited.append((par.value, {n: result.params[n].value for n in result.var_names}, 0.0))
-        visited.sort(key=lambda entry: entry[0])
-        traces[name] = {n: np.array([v[1][n] for v in visited]) for n in result.var_names} | {"prob": np.array([v[2] for v in visited])}
+    with np.errstate(all="ignore"):
+        for name, j in where.items():
+            visited: list[tuple[float, np.ndarray]] = [(profiles.profiler.best, profiles.p)]
+            value = float(result.params[name].value)
+            if j is None:
+                low, high = [-math.inf] * len(probs), [math.inf] * len(probs)
+            else:
+                low, high = (_side(profiles, j, side, probs, maxiter, visited) for side in (-1, 1))
+            output[name] = [*zip(probs[::-1], low[::-1], strict=True), (0.0, value), *zip(probs, high, strict=True)]
+            if trace:
+                traces[name] = _trace(profiles, j, visited)
+    _warn_of_bounds(profiles, where, output)
+    profiles.warn_of_a_lower_minimum(stacklevel=4)
     return (output, traces) if trace else output
 
 
-def _profiled(result: SurfaceResult, warm: Any, name: str, value: float, free: bool) -> tuple[float, dict[str, float]]:
-    """Chi-square with one parameter held, the others fitted from where they were last."""
-    call = result._call
-    params = copy_parameters(warm)
-    par = params[name]
-    par.min, par.max = min(par.min, value), max(par.max, value)
-    par.value = value
-    par.vary = False
-    errors = {key: given for key, given in call.errors.items() if given is not None}
-    if not free:
-        with np.errstate(all="ignore"):
-            out = result.observed.select(np.asarray(result.model.eval(params=params, **result.userkws)))
-        r = result.observed.select(result.observed.data) - out
-        if result.weights is not None:
-            r = r * result.observed.select(result.weights)
-        return float(np.sum(np.abs(r) ** 2)), {name: value}
-    fresh = result.model.fit(
-        call.data, params, mask=call.mask, nan_policy=call.nan_policy, calc_covar=False, coords=call.coords, coerce_farray=call.coerce,
-        fit_kws={"restart": False}, **errors,
-    )  # fmt: skip
-    for other in result.var_names:
-        if other != name:
-            warm[other].value = fresh.params[other].value
-    return fresh.chisqr, {n: fresh.params[n].value for n in result.var_names}
+def _side(profiles: Profiles, j: int, side: int, probs: list[float], maxiter: int, visited: list[tuple[float, np.ndarray]]) -> list[float]:
+    """The limits on one side, for growing probabilities."""
+    problem, error = profiles.problem, profiles.error(j)
+    edge = float(problem.lower[j] if side < 0 else problem.upper[j])
+    best = float(profiles.p[j])
+    if not 0 < error < math.inf or (best - edge) * side >= 0:
+        return [side * math.inf] * len(probs)
+    which, state = np.array([j]), [profiles.p]
+
+    def height(value: float, prob: bool) -> float:
+        cost, p = profiles.profiler.at(which, np.array([value]), state[0])
+        if not math.isfinite(cost):
+            return math.nan
+        state[0] = p
+        visited.append((cost, p))
+        return profiles.probability(cost) if prob else profiles.height(cost)
+
+    found: list[float] = []
+    for prob in probs:
+        if found and not math.isfinite(found[-1]):
+            found.append(found[-1])
+            continue
+        by_prob = profiles.prob_func is not None
+        target = prob if by_prob else profiles.goal(prob)
+        first = best + side * error * (profiles.goal(prob) if math.isfinite(profiles.goal(prob)) else 10.0)
+        state[0] = profiles.p
+        found.append(crossing(lambda v, by=by_prob: height(v, by), best, first, side, edge, FURTHEST * error, target, maxiter))  # type: ignore[misc]
+    return found
 
 
-def _probability(result: SurfaceResult, chi2: float, best: float, prob_func: Any) -> float:
-    """Probability content up to this chi-square: F-test with scaled errors, chi-square with known ones."""
-    from scipy.stats import chi2 as chi2_dist, f as fisher  # noqa: I001 - beside its only use
+def _trace(profiles: Profiles, j: int | None, visited: list[tuple[float, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The points visited, sorted: every parameter, and the probability."""
+    rows = sorted(visited, key=lambda entry: entry[1][j]) if j is not None else visited
+    all_values = [profiles.values(p) for _, p in rows]
+    out = {name: np.array([values[name] for values in all_values]) for name in profiles.result.params}
+    out["prob"] = np.array([0.0 if p is profiles.p else profiles.probability(cost) for cost, p in rows])
+    return out
 
+
+def _warn_of_bounds(profiles: Profiles, where: dict[str, int | None], output: dict[str, Limits]) -> None:
+    """As lmfit: a limit beyond a bound is infinite, and that is said."""
+    for name, j in where.items():
+        if j is None:
+            continue
+        for side, edge in ((-1, profiles.problem.lower[j]), (1, profiles.problem.upper[j])):
+            beyond = [prob for prob, limit in output[name] if limit == side * math.inf]
+            if math.isfinite(edge) and beyond:
+                msg = (
+                    f"{name} reaches its {'min' if side < 0 else 'max'} = {edge:.6g} before a probability of {min(beyond):.4g}; "
+                    "limits beyond it are infinite"
+                )
+                warnings.warn(CovarianceWarning(msg, name=name, bound=float(edge), probability=min(beyond)), stacklevel=4)
+
+
+def conf_interval2d(
+    result: SurfaceResult, x_name: str, y_name: str, nx: int = 10, ny: int = 10, limits: Any = None, prob_func: Any = None,
+    nsigma: float = 5, chi2_out: bool = False,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """Confidence regions of two parameters; see `SurfaceResult.conf_interval2d`."""
+    profiles = Profiles(result, prob_func)
+    if x_name == y_name:
+        msg = f"conf_interval2d needs two different parameters, not {x_name!r} twice; conf_interval() does one"
+        raise ParameterError(msg)
+    found = [profiles.index(name) for name in (x_name, y_name)]
+    for name, j in zip((x_name, y_name), found, strict=True):
+        if j is None:
+            msg = f"the data don't determine {name}, so there is no region for it; see explain()"
+            raise ParameterError(msg, name=name)
+    which = np.array(found, dtype=int)
+    if limits is not None and np.ndim(limits) == 0:
+        nsigma, limits = float(limits), None
+    axes = []
+    for i, (j, count) in enumerate(zip(which, (nx, ny), strict=True)):
+        if limits is None:
+            half = nsigma * profiles.error(j)
+            low, high = profiles.p[j] - half, profiles.p[j] + half
+            # outside the bounds there is nothing to fit
+            low, high = max(low, float(profiles.problem.lower[j])), min(high, float(profiles.problem.upper[j]))
+        else:
+            high, low = limits[i]
+        axes.append(np.linspace(low, high, count))
+    costs = np.empty((ny, nx))
+    with np.errstate(all="ignore"):
+        ends: dict[tuple[int, int], np.ndarray] = {}
+        order = [(i, k) for i in range(ny) for k in range(nx)]
+        middle = [int(np.abs(axis - profiles.p[j]).argmin()) for axis, j in zip(axes, which, strict=True)]
+        # from the middle outwards: every point has a neighbour nearer to the minimum to start from
+        for i, k in sorted(order, key=lambda at: max(abs(at[0] - middle[1]), abs(at[1] - middle[0]))):
+            inner = (i - int(np.sign(i - middle[1])), k - int(np.sign(k - middle[0])))
+            costs[i, k], p = profiles.profiler.at(which, np.array([axes[0][k], axes[1][i]]), ends.get(inner, profiles.p))
+            ends[i, k] = p if math.isfinite(costs[i, k]) else profiles.p
+    profiles.warn_of_a_lower_minimum(stacklevel=4)
+    unit = profiles.problem.unit
+    if chi2_out:
+        return axes[0], axes[1], costs / unit / unit
     if prob_func is not None:
-        return float(prob_func(result, type("Fit", (), {"chisqr": chi2, "nfree": result.nfree + 1})()))
-    rise = max(chi2 - best, 0.0)
-    if not result.scale_covar:
-        return float(chi2_dist.cdf(rise, 1))
-    return float(fisher.cdf(rise / best * result.nfree, 1, result.nfree))
+        return axes[0], axes[1], np.vectorize(lambda cost: profiles.probability(float(cost), held=2))(costs)
+    floor = min(profiles.profiler.best, float(costs.min()))
+    return axes[0], axes[1], np.sqrt(np.maximum(costs - floor, 0.0)) / profiles.sigma

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 LMFIT_DEFAULTS: dict[str, Any] = {
     "userargs": (), "kws": {}, "user_options": None, "ci_out": None, "_abort": False, "ier": None, "lmdif_message": None,
-    "reduce_fcn": None, "col_deriv": False, "jacfcn": None, "aborted": False, "call_kws": {}, "flatchain": None,
+    "reduce_fcn": None, "col_deriv": False, "jacfcn": None, "aborted": False, "call_kws": {}, "flatchain": None, "covar_notes": (),
 }  # fmt: skip
 
 
@@ -98,6 +98,10 @@ class SurfaceResult(ModelResult):
             coststats.statistics(self, outcome)
         self._values(outcome)
         uncertainty.attach(self, outcome)
+        if call.method == "emcee":
+            from .emcee_method import apply
+
+            apply(self)
         post = getattr(type(model), "post_fit", None)
         if post is not None and post is not lmfit.Model.post_fit:
             model.post_fit(self)
@@ -310,12 +314,77 @@ class SurfaceResult(ModelResult):
         """
         return bands.predict(self, level, kind, sigma_new, coords)
 
-    def conf_interval(self, **kwargs: Any) -> Any:
-        """Confidence intervals by profiling chi-square with our solver; same answer format as lmfit's."""
+    def conf_interval(
+        self, p_names: Any = None, sigmas: Any = None, trace: bool = False, maxiter: int = 200, verbose: bool = False,
+        prob_func: Any = None, min_rel_change: float = 1e-5,
+    ) -> Any:  # fmt: skip
+        """
+        Confidence intervals by profiling: one parameter held, all others fitted again, by our solver.
+
+        Parameters
+        ----------
+        p_names : list of str, optional
+            Default: all that were varied and are determined, those on a bound too.
+        sigmas : sequence of float, optional
+            Levels: numbers of sigma, or probabilities below 1; default 1, 2, 3.
+        trace : bool
+            Also return the points visited, as lmfit does.
+        maxiter : int
+            Limit of the search for one limit.
+        verbose, min_rel_change
+            Accepted for lmfit's sake.
+        prob_func : callable, optional
+            ``prob_func(best_fit, new_fit)`` as in lmfit; default: the F-test with scaled errors, chi-square with known ones.
+
+        Returns
+        -------
+        dict
+            name: list of (probability, value) from the lowest to the highest limit, the best value with probability 0 in the
+            middle. A limit beyond a bound, or one that the data don't give, is infinite.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If a lower minimum was met on the way.
+        CovarianceWarning
+            If a limit lies beyond a bound.
+        """
         from .profile import conf_interval
 
-        self.ci_out = conf_interval(self, **kwargs)
+        self.ci_out = conf_interval(self, p_names, sigmas, trace, maxiter, verbose, prob_func, min_rel_change)
         return self.ci_out
+
+    def conf_interval2d(
+        self, x_name: str, y_name: str, nx: int = 10, ny: int = 10, limits: Any = None, prob_func: Any = None, nsigma: float = 5,
+        chi2_out: bool = False,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+        """
+        Confidence regions of two parameters, as `lmfit.conf_interval2d` gives them.
+
+        Parameters
+        ----------
+        x_name, y_name : str
+        nx, ny : int
+            Number of grid points.
+        limits : tuple, optional
+            ``((x_upper, x_lower), (y_upper, y_lower))``, or one number in place of `nsigma`.
+        prob_func : callable, optional
+            ``prob_func(best_fit, new_fit)``: what the grid shall hold.
+        nsigma : float
+            Half width in standard errors, cut at the bounds.
+        chi2_out : bool
+            Whether the grid shall hold chi-square.
+
+        Returns
+        -------
+        x : ndarray, shape (nx,)
+        y : ndarray, shape (ny,)
+        grid : ndarray, shape (ny, nx)
+            Numbers of sigma, sqrt(rise of chi-square / variance), unless told otherwise.
+        """
+        from .profile import conf_interval2d
+
+        return conf_interval2d(self, x_name, y_name, nx, ny, limits, prob_func, nsigma, chi2_out)
 
     def explain(self) -> str:
         """What the data say about the parameters and what they don't, in words."""
@@ -385,6 +454,30 @@ class SurfaceResult(ModelResult):
         from .sampling import sample
 
         return sample(self, steps, walkers, rng, progress)
+
+    def to_basis(self, basis: str) -> SurfaceResult:
+        """
+        The same fit of a polynomial surface with its coefficients in another basis.
+
+        Parameters
+        ----------
+        basis : {"monomial", "chebyshev", "legendre", "orthonormal"}
+            For every `PolynomialSurface` in the model.
+
+        Returns
+        -------
+        SurfaceResult
+            Coefficients and covariance mapped exactly (in double-double); fit, residual and statistics are those of this one.
+            `explain()` tells both. What the data don't determine stays so: inf for coefficients that depend on it.
+
+        Raises
+        ------
+        ParameterError
+            If the model has no polynomial surface, or another parameter is tied to a coefficient.
+        """
+        from .rebase import to_basis
+
+        return to_basis(self, basis)
 
     # ---- tables, pictures, documents -------------------------------------------------------------------------------------
 
@@ -458,12 +551,21 @@ class SurfaceResult(ModelResult):
         """Minimise again by `method`, in unit scale; the answer is a `MinimizerResult`, as in lmfit."""
         call = self._call
         kws = {name: call.fit_kws[name] for name in ("f_scale",) if name in call.fit_kws} | kws
+        params = self.__dict__.pop("_prepared", None) if params is None else params
         fresh = self.model.fit(
             call.data, params if params is not None else self.params, method=method, fit_kws=kws, mask=call.mask,
             nan_policy=call.nan_policy, scale_covar=self.scale_covar, calc_covar=self.calc_covar, coords=call.coords,
             coerce_farray=call.coerce, loss=call.loss, priors=call.priors, **_drop_none(call.errors),
         )  # fmt: skip
         return fresh.result
+
+    def prepare_fit(self, params: Parameters | None = None) -> MinimizerResult:
+        """What lmfit's functions (`lmfit.conf_interval`) call before `leastsq()`: it fits from these next; the result stays as it is."""
+        out = MinimizerResult()
+        out.params = copy_parameters(self.params if params is None else params)
+        out.var_names = [name for name, par in out.params.items() if par.vary and not par.expr]
+        self._prepared = out.params
+        return out
 
     def leastsq(self, params: Parameters | None = None, max_nfev: int | None = None, **kws: Any) -> MinimizerResult:
         """lmfit's `leastsq`, in unit scale."""

@@ -72,7 +72,7 @@ def row_scale(result: SurfaceResult) -> float:
     return float(result._sd_scale if np.isfinite(result._sd_scale) else _outcome(result).solution.sigma)
 
 
-def sample(result: SurfaceResult, steps: int, walkers: int | None, rng: Any, progress: Any) -> Posterior:
+def sample(result: SurfaceResult, steps: int, walkers: int | None, rng: Any, progress: Any, stacklevel: int = 4) -> Posterior:
     """Draw the posterior of a fit; see `SurfaceResult.sample`."""
     steps = _count("steps", steps)
     outcome = _outcome(result)
@@ -90,7 +90,7 @@ def sample(result: SurfaceResult, steps: int, walkers: int | None, rng: Any, pro
         raise ParameterError(msg, walkers=walkers)
     run = Run(target, walkers, drawn_seed(rng), row_scale(result))
     _extend(run, steps, progress)
-    return dress(result, run)
+    return dress(result, run, stacklevel)
 
 
 def _count(name: str, value: Any) -> int:
@@ -108,7 +108,7 @@ def _extend(run: Run, steps: int, progress: Any) -> None:
             raise ParameterError(f"{err}; look at the fit's explain()") from err
 
 
-def dress(result: SurfaceResult, run: Run, warn: bool = True) -> Posterior:
+def dress(result: SurfaceResult, run: Run, stacklevel: int = 4) -> Posterior:
     """Names, derived parameters and words onto a run."""
     outcome = _outcome(result)
     names, division, undetermined = outcome.bound.names, run.target.division, result._covariance.undetermined
@@ -126,10 +126,10 @@ def dress(result: SurfaceResult, run: Run, warn: bool = True) -> Posterior:
         tau = np.concatenate([tau, _tau_of(columns, run)])
     longest = float(samples.tau.max(initial=1.0)) if np.isfinite(samples.tau).all() else np.nan
     notes = _notes(result, run, samples, longest)
-    if warn and not samples.converged:
-        warnings.warn(ConvergenceWarning(_too_short(len(chain), longest), tau=samples.tau, steps=len(chain)), stacklevel=4)
-    if warn and samples.acceptance < LEAST_ACCEPTED:
-        warnings.warn(ConvergenceWarning(_few_taken(samples.acceptance), acceptance=samples.acceptance), stacklevel=4)
+    if not samples.converged:
+        warnings.warn(ConvergenceWarning(_too_short(len(chain), longest), tau=samples.tau, steps=len(chain)), stacklevel=stacklevel)
+    if samples.acceptance < LEAST_ACCEPTED:
+        warnings.warn(ConvergenceWarning(_few_taken(samples.acceptance), acceptance=samples.acceptance), stacklevel=stacklevel)
 
     def resume(steps: int, progress: Any) -> Posterior:
         further = run.copy()

@@ -1,5 +1,5 @@
 """
-Saved fits and models: JSON documents that are written atomically and never executed.
+Saved fits, models and posteriors: JSON documents that are written atomically and never executed.
 
 A document holds names, numbers and, where the model's function could be traced, the graph of its
 arithmetic. Reading one parses strict JSON, checks every entry against what `save` writes, and builds
@@ -8,8 +8,8 @@ what was saved from it: no pickle, no eval, no import of a name that stands in t
 Functions
 ---------
 save, load
-    Write and read one fit or model.
-document, read_result, read_model
+    Write and read one fit, model or posterior.
+document, read_result, read_model, read_posterior
     The same as a dict, for the shell and for other carriers.
 dumps, parse, write_atomic
     Strict JSON text, a strict way to read it, a safe way to write: what other documents share.
@@ -17,8 +17,9 @@ dumps, parse, write_atomic
 
 from surffit.io.files import dumps, parse, write_atomic
 from surffit.io.models import read_model
+from surffit.io.posteriors import read_posterior
 from surffit.io.reading import read_result
 from surffit.io.store import load, save
 from surffit.io.writing import document
 
-__all__ = ["document", "dumps", "load", "parse", "read_model", "read_result", "save", "write_atomic"]
+__all__ = ["document", "dumps", "load", "parse", "read_model", "read_posterior", "read_result", "save", "write_atomic"]

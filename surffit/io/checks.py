@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import math
 import unicodedata
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Mapping
 
 from surffit.exceptions import DocumentError, ExpressionError, UnsafeFileError
 
@@ -116,24 +116,33 @@ def check_expression(name: str, text: Any, known: Container[str], error: type[Do
     return text
 
 
-def in_order(texts: Mapping[str, str], error: type[DocumentError]) -> Iterator[str]:
+def in_order(texts: Mapping[str, str], error: type[DocumentError]) -> list[str]:
     """Names of constrained parameters, each after those that its constraint uses; circles and endless chains are refused."""
     from surffit.trace.expression import names
 
-    needs = {name: set(names(text)) & set(texts) for name, text in texts.items()}
+    waiting = {name: set(names(text)) & set(texts) for name, text in texts.items()}
+    users: dict[str, list[str]] = {name: [] for name in texts}
+    for name, others in waiting.items():
+        for other in others:
+            users[other].append(name)
+    ordered: list[str] = []
+    ready = [name for name, others in waiting.items() if not others]
     for _ in range(DEEPEST_CHAIN):
-        ready = [name for name, others in needs.items() if not others]
-        if not ready:
-            break
-        yield from ready
-        done = set(ready)
-        needs = {name: others - done for name, others in needs.items() if name not in done}
-    if needs:
-        first = list(needs)
-        ends = any(not others for others in needs.values())
-        what = f"lean on each other more than {DEEPEST_CHAIN} deep" if ends else "refer to each other in a circle"
-        msg = f"the constraints of {', '.join(first[:5])}{' ...' if len(first) > 5 else ''} {what}"
-        raise error(msg, names=tuple(first))
+        ordered += ready
+        following = []
+        for name in ready:
+            for user in users[name]:
+                waiting[user].discard(name)
+                if not waiting[user]:
+                    following.append(user)
+        ready = following
+    if len(ordered) < len(texts):
+        done = set(ordered)
+        left = [name for name in texts if name not in done]
+        what = f"lean on each other more than {DEEPEST_CHAIN} deep" if ready else "refer to each other in a circle"
+        msg = f"the constraints of {', '.join(left[:5])}{' ...' if len(left) > 5 else ''} {what}"
+        raise error(msg, names=tuple(left))
+    return ordered
 
 
 def floats(text: str) -> str:

@@ -227,7 +227,7 @@ def read_model(content: Mapping[str, Any], model: Any = None) -> Any:
         texts = {node.prefix + name: hint["expr"] for name, hint in node.param_hints.items() if "expr" in hint}
         for name, text in texts.items():
             check_expression(name, text, known, UnsafeFileError)
-        list(in_order(texts, UnsafeFileError))  # for its complaints
+        in_order(texts, UnsafeFileError)  # for its complaints
         for hint in node.param_hints.values():
             if "expr" in hint:
                 hint["expr"] = floats(hint["expr"])
@@ -293,13 +293,15 @@ def read_registered(content: Mapping[str, Any]) -> Any:
     if not isinstance(options, dict) or not is_plain(options):
         msg = "the model's options are not plain numbers and texts"
         raise UnsafeFileError(msg)
+    for option in options:
+        check_name(option, UnsafeFileError)
     try:
         return get_model(name, **options)
     except (UnknownModelError, PluginError) as err:
         msg = f"the document's model can't be made here: {err}"
         raise DocumentError(msg, model=name) from err
     except Exception as err:  # whatever a constructor says to options that are not for it
-        msg = f"the model {name!r} can't be made with the document's options: {str(err)[:200]}"
+        msg = f"the model {name!r} can't be made with the document's options: {clean(str(err), 200)}"
         raise UnsafeFileError(msg, model=name) from err
 
 
@@ -322,6 +324,9 @@ def read_graph(content: Mapping[str, Any]) -> Any:
     if len(set(variables)) != len(variables) or set(graph.coordinates) - set(variables) or set(graph.parameters) & set(variables):
         msg = f"the model's independent_vars {variables} are not those of its graph, {', '.join(graph.coordinates)}"
         raise UnsafeFileError(msg)
+    if prefix and any(variable.startswith(prefix) for variable in variables):
+        msg = f"the model's prefix {prefix!r} begins one of its independent_vars {variables}, where lmfit would cut it off"
+        raise UnsafeFileError(msg)
     if not isinstance(defaults, dict) or not set(defaults) <= set(graph.parameters):
         msg = f"the model's defaults are {shown(defaults)}, where numbers of its parameters belong"
         raise UnsafeFileError(msg)
@@ -339,7 +344,7 @@ def _made(build: Any, what: str) -> Any:
     try:
         return build()
     except (LinearityError, NameError, ParameterError, TypeError, ValueError) as err:
-        msg = f"{what} can't be made: {str(err).strip()[:200]}"
+        msg = f"{what} can't be made: {clean(str(err).strip(), 200)}"
         raise UnsafeFileError(msg) from err
 
 

@@ -19,6 +19,7 @@ from surffit.io.checks import (
     check_expression,
     check_name,
     check_text,
+    clean,
     exactly,
     floats,
     in_order,
@@ -92,24 +93,34 @@ def _read_params(content: Any) -> Any:
         if not low < high or value < low or value > high:
             msg = f"parameter {name} has the value {value} with min {low} and max {high}; surffit never writes that"
             raise UnsafeFileError(msg)
-        params.add(lmfit.Parameter(name, value=value, vary=entry["vary"], min=low, max=high))
+        try:
+            params.add(lmfit.Parameter(name, value=value, vary=entry["vary"], min=low, max=high))
+        except ArithmeticError as err:  # lmfit squares the distance to the bounds
+            msg = f"parameter {name} has the value {value} with min {low} and max {high}, which lmfit can't hold: {err}"
+            raise UnsafeFileError(msg) from err
     _read_constraints({name: entry["expr"] for name, entry in content.items() if entry["expr"] is not None}, params)
     for name, entry in content.items():
         params[name].init_value = real(entry["init_value"], f"init_value of {name}")
         params[name].stderr = real(entry["stderr"], f"stderr of {name}")
+        if params[name].stderr < 0:
+            msg = f"parameter {name} has the negative standard error {params[name].stderr}; surffit never writes that"
+            raise UnsafeFileError(msg)
     return params
 
 
 def _read_constraints(content: Mapping[str, Any], params: Any) -> None:
     """Constraints into the Parameters (in place), if they are on the whitelist and don't refer to each other in a circle."""
+    import numpy as np
+
     for name, text in content.items():
         check_expression(name, text, params, UnsafeFileError)
     for name in in_order(content, UnsafeFileError):
         try:
-            params[name].set(expr=floats(content[name]))
-            float(params[name].value)  # lmfit evaluates here
+            with np.errstate(all="ignore"):
+                params[name].set(expr=floats(content[name]))
+                float(params[name].value)  # lmfit evaluates here
         except Exception as err:  # asteval hands on whatever the arithmetic raised
-            msg = f"the constraint of {name}, {content[name]!r}, can't be evaluated: {str(err)[:200]}"
+            msg = f"the constraint of {name}, {content[name]!r}, can't be evaluated: {clean(str(err), 200)}"
             raise UnsafeFileError(msg, name=name, expr=content[name]) from err
 
 
@@ -128,7 +139,14 @@ def _read_covar(content: Any, params: Any) -> tuple[Any, list[str]]:
         msg = f"the covariance is not a {len(names)} x {len(names)} matrix"
         raise UnsafeFileError(msg)
     values = [[real(value, "the covariance") for value in row] for row in rows]
-    return np.array(values, dtype=float).reshape(len(names), len(names)), names
+    matrix = np.array(values, dtype=float).reshape(len(names), len(names))
+    size = np.sqrt(np.abs(matrix.diagonal()))
+    with np.errstate(all="ignore"):
+        lopsided = (np.abs(matrix - matrix.T) > 1e-6 * np.outer(size, size)).any()
+    if (matrix.diagonal() < 0).any() or lopsided:
+        msg = "the covariance has negative variances or is not symmetric; surffit never writes that"
+        raise UnsafeFileError(msg)
+    return matrix, names
 
 
 def _read_stats(content: Any) -> dict[str, Any]:

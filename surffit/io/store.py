@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from importlib import metadata
 
@@ -12,6 +13,8 @@ from surffit.io.checks import SCHEMA, clean, shown
 from surffit.io.files import MAX_BYTES, dumps, parse, path_of, read_text, write_atomic
 from surffit.io.models import SCHEMA as MODEL
 from surffit.io.models import read_model
+from surffit.io.posteriors import SCHEMA as POSTERIOR
+from surffit.io.posteriors import read_posterior, save_posterior
 from surffit.io.reading import read_result
 from surffit.io.writing import document
 
@@ -22,17 +25,17 @@ if TYPE_CHECKING:
 __all__ = ["load", "save"]
 
 GROUP = "surffit.documents"
-READERS: dict[str, Callable[..., Any]] = {SCHEMA: read_result, MODEL: read_model}
+READERS: dict[str, Callable[..., Any]] = {SCHEMA: read_result, MODEL: read_model, POSTERIOR: read_posterior}
 
 
 def save(thing: Any, path: str | os.PathLike[str]) -> None:
     """
-    Write a fit or a model to a file.
+    Write a fit, a model or a posterior to a file.
 
     Parameters
     ----------
-    thing : SurfaceResult, lmfit.model.ModelResult, SurfaceModel or lmfit.Model
-        A fit, or a model.
+    thing : SurfaceResult, lmfit.model.ModelResult, SurfaceModel, lmfit.Model or Posterior
+        A fit, a model, or a posterior (whose chain goes into an .npz beside the file).
     path : path-like
         The file. It is replaced in one step, or left as it was if anything goes wrong.
 
@@ -59,12 +62,21 @@ def save(thing: Any, path: str | os.PathLike[str]) -> None:
     ...     round(load(path).best_values["slope"], 6)
     3.0
     """
-    write_atomic(path, dumps(document(thing)))
+    if _is_posterior(thing):
+        save_posterior(thing, path)
+    else:
+        write_atomic(path, dumps(document(thing)))
+
+
+def _is_posterior(thing: Any) -> bool:
+    """Without importing anything: who has a posterior has its class."""
+    module = sys.modules.get("surffit.core.posterior")
+    return module is not None and isinstance(thing, module.Posterior)
 
 
 def load(path: str | os.PathLike[str], model: Any = None, max_bytes: int = MAX_BYTES) -> Any:
     """
-    Read a saved fit or model. Nothing in the file is ever executed.
+    Read a saved fit, model or posterior. Nothing in the file is ever executed.
 
     Parameters
     ----------
@@ -73,13 +85,13 @@ def load(path: str | os.PathLike[str], model: Any = None, max_bytes: int = MAX_B
     model : SurfaceModel or lmfit.Model, optional
         The model to evaluate with, for fits whose function could not travel; its parameters must be those of the file.
     max_bytes : int
-        Larger files are refused before they are read [bytes].
+        Larger files are refused before they are read; a posterior's chain may be 16 times as large [bytes].
 
     Returns
     -------
-    SurfaceResult or SurfaceModel
+    SurfaceResult, SurfaceModel or Posterior
         What was saved. A fit has its parameters, errors, covariance and statistics; `eval`, `predict` and reports work. The data are
-        not in the file. A model fits and evaluates as the one that was saved.
+        not in the file. A model fits and evaluates as the one that was saved. A posterior has its samples; `more` needs the fit.
 
     Raises
     ------
@@ -92,6 +104,8 @@ def load(path: str | os.PathLike[str], model: Any = None, max_bytes: int = MAX_B
     """
     where = shown(path_of(path))
     content = parse(read_text(path, max_bytes), where)
+    if content["schema"] == POSTERIOR:
+        return read_posterior(content, model, path=path, max_bytes=max_bytes)
     return _reader(content, where)(content, model)
 
 

@@ -44,9 +44,11 @@ def document(thing: Any) -> dict[str, Any]:
     The model stands in it as its graph, where the function could be traced; else by its registered name; else not at all
     (None). Parameters' ``user_data`` and ``brute_step`` are not kept.
     """
+    import numpy as np
     from lmfit import Model
 
-    return model_document(thing) if isinstance(thing, Model) else _result_document(thing)
+    with np.errstate(all="ignore"):  # constraints are evaluated on the way
+        return model_document(thing) if isinstance(thing, Model) else _result_document(thing)
 
 
 def _result_document(result: Any) -> dict[str, Any]:
@@ -58,7 +60,7 @@ def _result_document(result: Any) -> dict[str, Any]:
         check_name(name, DocumentError)
         if par.expr is not None:
             check_expression(name, par.expr, names, DocumentError)
-    list(in_order({name: par.expr for name, par in result.params.items() if par.expr is not None}, DocumentError))
+    in_order({name: par.expr for name, par in result.params.items() if par.expr is not None}, DocumentError)  # for its complaints
     return {
         "schema": SCHEMA,
         "surffit": __version__,

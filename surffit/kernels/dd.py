@@ -16,9 +16,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["dd_dot", "dd_matvec", "dd_sum", "split", "two_prod", "two_sum"]
+__all__ = ["DD", "dd_add", "dd_div", "dd_dot", "dd_matvec", "dd_mul", "dd_sum", "split", "two_prod", "two_sum"]
 
 Array = NDArray[np.float64]
+
+DD = tuple[Array, Array]  # high and low part
 
 SPLITTER = 134217729.0  # 2**27 + 1
 
@@ -154,3 +156,56 @@ def dd_matvec(
         hi, e = two_sum(hi, -term)
         low += e
     return two_sum(hi, low)
+
+
+def dd_add(a: DD, b: DD) -> DD:
+    """
+    Sum of double-double arrays, to about eps**2 of the larger one.
+
+    Parameters
+    ----------
+    a, b : tuple of (ndarray, ndarray)
+        High and low parts, broadcastable against each other.
+
+    Returns
+    -------
+    hi, lo : ndarray
+    """
+    s, err = two_sum(a[0], b[0])
+    return two_sum(s, err + (a[1] + b[1]))
+
+
+def dd_mul(a: DD, b: DD) -> DD:
+    """
+    Product of double-double arrays, to about eps**2 of itself.
+
+    Parameters
+    ----------
+    a, b : tuple of (ndarray, ndarray)
+
+    Returns
+    -------
+    hi, lo : ndarray
+    """
+    p, err = two_prod(a[0], b[0])
+    return two_sum(p, err + (a[0] * b[1] + a[1] * b[0]))
+
+
+def dd_div(a: DD, b: DD) -> DD:
+    """
+    Quotient of double-double arrays, to about eps**2 of itself.
+
+    Parameters
+    ----------
+    a, b : tuple of (ndarray, ndarray)
+        b without zeros.
+
+    Returns
+    -------
+    hi, lo : ndarray
+    """
+    first = a[0] / b[0]
+    p, err = two_prod(first, b[0])
+    # what is left of a after the first quotient times b; its leading parts cancel exactly
+    left = ((a[0] - p) - err) + a[1] - first * b[1]
+    return two_sum(first, left / b[0])

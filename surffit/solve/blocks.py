@@ -119,6 +119,9 @@ class JointProblem:
         self.y = np.concatenate([part.y for part, _, _ in parts]) if parts else np.empty(0)
         self.noise = 8.0 * EPS * float(np.abs(self.y).max(initial=0.0)) * math.sqrt(start)
         self.kernel = BlockKernel(self.blocks)
+        self.uses = np.zeros(self.n, dtype=int)  # how many blocks feel each parameter
+        for block in self.blocks:
+            self.uses[block.index] += 1
 
     def columns(self, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """What the linear parameters must explain, (N,), and their columns (k, N); None if not finite."""

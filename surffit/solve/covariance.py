@@ -110,8 +110,7 @@ def from_factor(here: Local, n: int, B: np.ndarray | None, core: np.ndarray | No
     undetermined = np.zeros(n, dtype=bool)
     errors = norms / scale
     null = np.zeros((k - rank, n))
-    unit = L / norms[:, None] if rank == k else L / np.where(norms > 0, norms, 1.0)[:, None]
-    block = unit @ unit.T
+    block = here.products(norms if rank == k else np.where(norms > 0, norms, 1.0))
     if rank < k:
         V0 = f.null_space()
         lost = np.einsum("ij,ij->j", V0, V0) > UNDETERMINED

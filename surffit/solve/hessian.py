@@ -14,12 +14,14 @@ from functools import partial
 
 import numpy as np
 
+from ..kernels.warned import filtered
 from .covariance import Covariance, from_root
 from .problem import Problem
 
 LEAST, MOST = 1e-3, 1e3  # eigenvalues between which whitened curvature can be trusted
 FLAT = 1e-7  # eigenvalue of the curvature with unit diagonal below which a direction has no effect
 VISIBLE = 1e-6  # of the data's size: what a whitened step changes at least, well above rounding
+UNSTEADY = 0.02  # error of the curvature, as numdifftools estimates it, beyond which it is none
 SHARE = 1e-8  # of a parameter in flat directions above which it is undetermined
 TENFOLDS = 45
 
@@ -90,9 +92,15 @@ def whitened_hessian(problem: Problem, p: np.ndarray, step: float, root: np.ndar
         moved[which] = p[which] + step * (root @ q)
         return (problem.cost(moved) - base) / step / step / 2.0
 
-    H = np.atleast_2d(Hessian(cost)(np.zeros(root.shape[1])))
+    with filtered("ignore"):  # numdifftools' means over steps that all left the model's domain
+        found = Hessian(cost, full_output=True)(np.zeros(root.shape[1]))
+    H, info = np.atleast_2d(found[0]), found if hasattr(found, "error_estimate") else found[1]  # a pair before numdifftools 0.10
     if not np.isfinite(H).all():
         msg = "the cost is not finite around the minimum"
+        raise NoCurvatureError(msg)
+    # along an edge, or in noise, what is found depends on the step
+    if float(np.max(info.error_estimate)) > UNSTEADY * max(1.0, float(np.abs(H).max())):
+        msg = "the second derivatives of the cost change with the step: there is a kink, a jump or noise at the minimum"
         raise NoCurvatureError(msg)
     return np.asarray(0.5 * (H + H.T))
 
@@ -109,7 +117,7 @@ def _trusted(H: np.ndarray) -> bool:
     return bool(values[0] >= LEAST and values[-1] <= MOST)
 
 
-def rise(problem: Problem, p: np.ndarray, direction: np.ndarray, length: float, base: float) -> float:
+def rise(problem: Problem, p: np.ndarray, direction: np.ndarray, base: float, length: float) -> float:
     """How much the cost rises on average of both sides of p; infinite where it isn't finite on one."""
     return 0.5 * (problem.cost(p + length * direction) - base) + 0.5 * (problem.cost(p - length * direction) - base)
 
@@ -156,7 +164,7 @@ def scales(problem: Problem, p: np.ndarray, step: float, which: np.ndarray) -> n
 def _alone(problem: Problem, p: np.ndarray, j: int, base: float, length: float) -> float:
     direction = np.zeros(problem.n)
     direction[j] = 1.0
-    return rise(problem, p, direction, length, base)
+    return rise(problem, p, direction, base, length)
 
 
 def _by_scales(

@@ -24,7 +24,8 @@ from .verdict import KAPPA, Solution
 EXACT = 1e-13  # error of derivatives below which their predictions need no check
 DIFFERS = 20.0  # factor between the cost's rise and what the derivatives say of it beyond which they are not believed
 LOOK = 0.3  # of a standard error: where that is compared
-QUADRATIC = 2e-3  # share of the rise at a tenth of the length: 1e-2 of a parabola, 1e-4 of a fourth power
+# shares of a rise at 0.1 and 0.3 of the length: 1e-2 and 9e-2 of a parabola, 1e-4 and 8e-3 of a fourth power; jumps have any
+STEEP = (2e-3, 3e-2)
 SANE = 1e4  # standard deviations of the data: terms this large cancel, and what rises there may be rounding
 CHAIN, LONGEST = 2000, 32_000  # steps of a first chain, and in all
 
@@ -124,16 +125,21 @@ def _sides(problem: Problem, p: np.ndarray, direction: np.ndarray, base: float, 
 
 
 def _hidden_rise(problem: Problem, solution: Solution, first: Covariance, sigma: float, base: float) -> bool:
-    """Whether the cost rises like a parabola, or faster, along a direction that the derivatives don't feel."""
+    """Whether the cost rises along a direction without derivatives otherwise than a smooth higher power would."""
     here = solution.here
     norms = np.sqrt(np.einsum("ij,ij->i", here.J, here.J))
     for row in first.null:
-        sides = partial(_sides, problem, here.p, row / np.abs(row).max(), base)
-        length = reach(sides, sigma * sigma, 1e-10 * float(np.abs(here.p).max()) or 1e-10)
-        if length is None or not math.isfinite(length):
+        direction = row / np.abs(row).max()
+        mean = partial(rise, problem, here.p, direction, base)
+        length = reach(mean, sigma * sigma, 1e-10 * float(np.abs(here.p).max()) or 1e-10)
+        # terms far larger than what they leave cancel each other: what rises there may be rounding
+        if length is None or not math.isfinite(length) or length * float(np.abs(direction) @ norms) > SANE * sigma:
             continue
-        terms = length * float(np.abs(row / np.abs(row).max()) @ norms)
-        if terms <= SANE * sigma and sides(0.1 * length) > QUADRATIC * sides(length):
+        if _sides(problem, here.p, direction, base, length) <= 0:
+            continue  # no minimum in this direction
+        near, middle = (mean(share * length) / mean(length) for share in (0.1, 0.3))
+        smooth = 0.0 < near < STEEP[0] and 0.0 < middle < STEEP[1]
+        if not smooth:
             return True
     return False
 
@@ -147,7 +153,7 @@ def _worst_prediction(problem: Problem, p: np.ndarray, root: np.ndarray, base: f
     """The factor by which the cost rises otherwise than the derivatives say, where it is far from 1; else None."""
     worst = 1.0
     for column in root.T:
-        factor = rise(problem, p, column, LOOK, base) / (LOOK * sigma) ** 2
+        factor = rise(problem, p, column, base, LOOK) / (LOOK * sigma) ** 2
         if math.isfinite(factor) and not 1.0 / DIFFERS <= factor <= DIFFERS:
             worst = factor
     return worst if worst != 1.0 else None

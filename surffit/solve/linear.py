@@ -19,7 +19,7 @@ from scipy.optimize import lsq_linear, nnls
 
 from ..kernels.dd import dd_dot, dd_matvec, split, two_sum
 
-__all__ = ["Factor", "bounded", "factor", "gram_inverse", "refine", "solve"]
+__all__ = ["Factor", "bounded", "column_scales", "factor", "gram_inverse", "refine", "solve"]
 
 Array = NDArray[np.float64]
 
@@ -55,6 +55,11 @@ class Factor:
     rank: int
     tail: Array | None
     _q: Array | _Blocks
+
+    @property
+    def pivots(self) -> Array:
+        """Diagonal of R, in size."""
+        return np.abs(self.r.diagonal())
 
     @property
     def q(self) -> Array:
@@ -158,7 +163,7 @@ def _upper(n: int) -> Array:
     return mask
 
 
-def _scales(columns: Array) -> Array | None:
+def column_scales(columns: Array) -> Array | None:
     """Power of two next above the norm of each column; None if any entry is not finite."""
     squares = _squares(columns).tolist()
     # floats of Python are faster than arrays for a few columns; a nan makes the sum nan and fails
@@ -173,7 +178,7 @@ def _scales(columns: Array) -> Array | None:
     return np.where(norms > 0, scale, 1.0)
 
 
-def factor(columns: Array, tol: float = 0.0) -> Factor | None:
+def factor(columns: Array, tol: float = 0.0, scale: Array | None = None) -> Factor | None:
     r"""
     Column-scaled, column-pivoted QR of a design matrix.
 
@@ -185,6 +190,9 @@ def factor(columns: Array, tol: float = 0.0) -> Factor | None:
         One row per column of the design matrix. k = 0 and zero columns are allowed. Not changed.
     tol : float
         Relative error of the columns, 0 if they are exact to rounding.
+    scale : ndarray, shape (k,), optional
+        Scales to use instead of the norms, for columns out of which something was projected: their rank is then judged
+        against unit columns, as they were before.
 
     Returns
     -------
@@ -194,7 +202,8 @@ def factor(columns: Array, tol: float = 0.0) -> Factor | None:
     k, n = columns.shape
     if not (k and n):
         return Factor(np.empty((0, 0)), np.arange(k), np.ones(k), 0, np.empty((0, k)) if k else None, np.empty((n, 0), order="F"))
-    scale = _scales(columns)
+    unit = scale is not None
+    scale = column_scales(columns) if scale is None else scale
     if scale is None:
         return None
     if n > LONG and k <= WIDE:
@@ -206,7 +215,7 @@ def factor(columns: Array, tol: float = 0.0) -> Factor | None:
     qr, pivot, tau, _, _ = dgeqp3(matrix, lwork=34 * (k + 1), overwrite_a=1)
     pivot -= 1
     diagonal = qr.diagonal().tolist()
-    floor = max(10 * k * EPS, tol) * abs(diagonal[0])
+    floor = max(10 * k * EPS, tol) * (1.0 if unit else abs(diagonal[0]))
     if k <= n and abs(diagonal[-1]) > floor:
         rank, tail = k, None
         r = qr[:k] * _upper(k)

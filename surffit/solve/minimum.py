@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .block_walk import engine_of, is_blockwise, moments_of, second_try, surveyor_of
 from .covariance import refine_root
-from .fullspace import Callback, minpack, trust_region
+from .fullspace import Callback, minpack
 from .gram import FullEngine, GramEngine, GramSurveyor, IllConditioned, LongMoments, WholeMoments
 from .linear import bounded, factor, refine, solve
-from .polish import DenseSurveyor, Local, Polished, Surveyor, curvature, polish, remaining
+from .polish import Local, Polished, Surveyor, curvature, polish, remaining
 from .problem import EPS, Problem
 from .saddle import LOWER, saddle_direction, ways_down
 from .separable import DenseEngine, Engine, Inner, walk
@@ -91,7 +92,7 @@ def _from_given(
     problem: Problem, start: np.ndarray, solution: Solution, options: Options, moments: LongMoments | None, callback: Callback | None
 ) -> Solution | None:
     """From the values given for all parameters, in the full space: the answer if it is better than that of elimination."""
-    engine = FullEngine(problem, WholeMoments(problem) if moments is None else moments)
+    engine = FullEngine(problem, moments_of(problem) if moments is None else moments)
     inside = np.clip(start, problem.lower, problem.upper)
     try:
         first = engine.inner(inside)
@@ -145,7 +146,7 @@ def _eliminated(
             again[problem.m :] = np.where(np.isfinite(c), c, first.c)
         # from the same start, and if that doesn't end well either, on from where the walk gave up
         for from_ in (again, found):
-            other, how = trust_region(problem, from_, options.max_nfev, callback)
+            other, how = second_try(problem, from_, options.max_nfev, options.sigma_known, callback)
             if other is not None:
                 second = judge(problem, other, how, start, options, "trust-region")
                 if how & Status.ABORTED and second is not None:
@@ -220,7 +221,7 @@ def _from_beside(
             continue
         beside = judge(problem, walked[0], walked[1], start, options, walked[2])
         if beside is None or not good(problem, beside):
-            end, how = trust_region(problem, np.concatenate([away, first.c]), options.max_nfev, callback)
+            end, how = second_try(problem, np.concatenate([away, first.c]), options.max_nfev, options.sigma_known, callback)
             beside = None if end is None else judge(problem, end, how, start, options, "trust-region")
         if beside is not None and good(problem, beside):
             beside.escapes = [direction]
@@ -229,7 +230,9 @@ def _from_beside(
 
 
 def _linear(problem: Problem, given: np.ndarray | None, options: Options, callback: Callback | None) -> Solution | None:
-    """Everything linear: one solve, refined in double-double residuals."""
+    """Everything linear: one solve, refined in double-double residuals where whole columns are held."""
+    if is_blockwise(problem):
+        return _linear_blocks(problem, options, callback)
     columns = problem.columns(np.empty(0))
     if columns is None:
         return None
@@ -262,7 +265,7 @@ def _linear(problem: Problem, given: np.ndarray | None, options: Options, callba
         if not solution.kappa <= KAPPA and not status & Status.ABORTED:
             # the model isn't as linear as it was said to be: the full space has the last word
             begin = c if given is None else np.where(np.isfinite(given), given, c)
-            other, how = trust_region(problem, begin, options.max_nfev, callback)
+            other, how = second_try(problem, begin, options.max_nfev, options.sigma_known, callback)
             if other is not None:
                 second = judge(problem, other, how, c.copy(), options, "trust-region")
                 if second is not None:
@@ -277,6 +280,20 @@ def _linear(problem: Problem, given: np.ndarray | None, options: Options, callba
         if solution.here.f.rank < problem.k and _rank_costs(problem, target, phi, solution):
             # the columns do differ, but less than double precision can use: what was found is not the minimum
             solution.status = solution.status & ~CONVERGED | Status.STALLED
+    return solution
+
+
+def _linear_blocks(problem: Problem, options: Options, callback: Callback | None) -> Solution | None:
+    """The same block by block."""
+    first = engine_of(problem).inner(np.empty(0))
+    if first is None:
+        return None
+    status = Status.CONVERGED_GRADIENT
+    if callback is not None and callback(first.alpha, first.c, first.chi2):
+        status = Status.ABORTED
+    solution = judge(problem, first.c, status, first.c.copy(), options, "blocks")
+    if solution is not None:
+        final_flags(problem, solution)
     return solution
 
 
@@ -305,10 +322,10 @@ def _walk(
     extra = Status(0)
     # a walk that hasn't arrived by then goes round in circles (bounded linear parameters make kinks); TRF does better there
     limit = min(options.max_nfev, problem.nfev + WALK_NFEV * (problem.m + 1))
-    engines: list[tuple[str, Engine]] = [("dense", DenseEngine(problem))]
+    engines: list[tuple[str, Engine]] = [("blocks" if is_blockwise(problem) else "dense", engine_of(problem))]
     if moments is not None:
         engines.insert(0, ("gram", GramEngine(problem, moments, near)))
-    elif problem.jac_error < EXACT:
+    elif problem.jac_error < EXACT and not is_blockwise(problem):
         engines.insert(0, ("normal", GramEngine(problem, WholeMoments(problem), near)))
     for name, engine in engines:
         try:
@@ -339,8 +356,8 @@ def _held(problem: Problem, here: Local) -> np.ndarray:
     on_lower, on_upper = p <= problem.lower, p >= problem.upper
     if not (on_lower.any() or on_upper.any()):
         return np.zeros(problem.n, dtype=bool)
-    g = here.J @ here.r
-    slack = 1e-6 * np.sqrt(np.einsum("ij,ij->i", here.J, here.J) * here.chi2)
+    g = here.gradient()
+    slack = 1e-6 * here.norms() * np.sqrt(here.chi2)
     return (on_lower & (g <= slack)) | (on_upper & (g >= -slack))
 
 
@@ -354,7 +371,7 @@ def judge(
             return _judge(GramSurveyor(problem, moments), problem, p, status, start, options, name)
         except IllConditioned:
             pass  # whole columns by QR keep the digits
-    return _judge(DenseSurveyor(problem), problem, p, status, start, options, name)
+    return _judge(surveyor_of(problem), problem, p, status, start, options, name)
 
 
 def _judge(
@@ -397,9 +414,8 @@ def _judge(
     kappa = done.kappa
     if kappa > KAPPA and problem.k:
         # linear terms far larger than their sum (powers of a coordinate with an offset) leave their rounding in the residual
-        terms = np.abs(here.p[problem.m :]) @ np.abs(here.J[problem.m :])
         left = math.sqrt(here.qtr @ here.qtr)
-        kappa = max(left - 8.0 * EPS * float(terms.max()) * math.sqrt(problem.N), 0.0) / sigma
+        kappa = max(left - 8.0 * EPS * here.largest_sum() * math.sqrt(problem.N), 0.0) / sigma
     K, B, saddle = None, None, None
     if (
         done.second is not None and (problem.m or not problem.least_squares) and here.chi2 > problem.noise**2
@@ -411,7 +427,7 @@ def _judge(
         K = np.zeros_like(done.second[0])
     no_effect = np.zeros(problem.n, dtype=bool)
     if here.f.rank < here.free.size:
-        no_effect = np.array(~here.J.any(axis=1))
+        no_effect = here.dead()
     return Solution(
         here, status, held, no_effect, kappa, K, B, _sigma(problem, here.chi2, options), start,
         saddle=saddle, engine=name,
@@ -420,5 +436,5 @@ def _judge(
 
 def _deficient_at(problem: Problem, p: np.ndarray) -> bool:
     """Whether parameters are redundant already at the start: a restart would not cure that."""
-    here = DenseSurveyor(problem).local(p, np.zeros(problem.n, dtype=bool))
+    here = surveyor_of(problem).local(p, np.zeros(problem.n, dtype=bool))
     return here is not None and here.f.rank < problem.n

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.linalg.lapack import dposv
@@ -71,18 +71,44 @@ class Local:
     def left(self) -> np.ndarray:
         """L (n_free, rank) with scaled minimum-norm step = L z, i.e. (J S^-1) L = Q."""
         if self._left is None:
-            f = self.f
-            L = np.zeros((f.pivot.size, f.rank))
-            if f.tail is None:
-                L[f.pivot] = f.solve_r(np.eye(f.rank))
-            elif f.rank:
-                L[f.pivot] = np.linalg.pinv(np.hstack([f.r, f.tail]), rcond=EPS)
-            self._left = L
+            self._left = pseudo_inverse(self.f)
         return self._left
 
     def step(self, z: np.ndarray) -> np.ndarray:
         """Step of the free parameters for a step z in units of the errors."""
         return (self.left @ z) / self.f.scale
+
+    def products(self, norms: np.ndarray) -> np.ndarray:
+        """L L' with the rows of L divided by `norms`, (n_free, n_free)."""
+        unit = self.left / norms[:, None]
+        return unit @ unit.T
+
+    def gradient(self) -> np.ndarray:
+        """J r (n,): half of what chi-square falls by per unit of each parameter."""
+        return self.J @ self.r
+
+    def norms(self) -> np.ndarray:
+        """Norms of all columns (n,)."""
+        return np.sqrt(np.einsum("ij,ij->i", self.J, self.J))
+
+    def dead(self) -> np.ndarray:
+        """Which columns (n,) are zero."""
+        return np.asarray(~self.J.any(axis=1))
+
+    def largest_sum(self) -> float:
+        """Largest sum over the linear parameters of the sizes of their terms, over all rows."""
+        m = self._problem.m
+        return float((np.abs(self.p[m:]) @ np.abs(self.J[m:])).max())
+
+
+def pseudo_inverse(f: Factor) -> np.ndarray:
+    """L (k, rank) with (columns / scale)' L = Q, the shortest such."""
+    L = np.zeros((f.pivot.size, f.rank))
+    if f.tail is None:
+        L[f.pivot] = f.solve_r(np.eye(f.rank))
+    elif f.rank:
+        L[f.pivot] = np.linalg.pinv(np.hstack([f.r, f.tail]), rcond=EPS)
+    return L
 
 
 class Surveyor(Protocol):
@@ -123,6 +149,10 @@ def curvature(surveyor: Surveyor, problem: Problem, here: Local) -> tuple[np.nda
     """K (rank, rank) and the scaled B (n_free, n_free); None where second derivatives can't be had."""
     if not problem.m and problem.least_squares:
         return np.zeros((here.f.rank, here.f.rank)), np.zeros((here.free.size, here.free.size))
+    relative = getattr(surveyor, "relative", None)
+    if relative is not None and here.f.rank == here.free.size:
+        arrow: Any = relative(here)
+        return arrow  # unpacks to the same pair
     B = surveyor.curvature(here)
     if B is None:
         return None
@@ -132,6 +162,14 @@ def curvature(surveyor: Surveyor, problem: Problem, here: Local) -> tuple[np.nda
     L = here.left
     K = L.T @ scaled @ L
     return (K, scaled) if finite(K) else None
+
+
+def newton_step(second: Any, z: np.ndarray) -> np.ndarray | None:
+    """(I - K)^-1 z, or None where I - K is not positive definite: its Cholesky factor exists just where it is."""
+    if hasattr(second, "newton"):
+        return second.newton(z)
+    _, step, info = dposv(np.eye(z.size) - second[0], z)
+    return None if info else step
 
 
 @dataclass(slots=True, eq=False)
@@ -180,19 +218,18 @@ def polish(problem: Problem, surveyor: Surveyor, here: Local, held: np.ndarray, 
         left = math.sqrt(z @ z)
         if best_second is not None and left <= FINAL * sigma and here.f.rank == best.f.rank:
             # arrived; the curvature of the step before is as good as new, and what the last step changes in r and J is rounding
-            _, step, info = dposv(np.eye(here.f.rank) - best_second[0], z)
-            if not info and not problem.bounded and (problem.m or not problem.least_squares):
+            step = newton_step(best_second, z)
+            if step is not None and not problem.bounded and (problem.m or not problem.least_squares):
                 here.p = here.p.copy()
                 here.p[here.free] += here.step(step)
             return Polished(here, remaining(problem, left, sigma), best_second, best_definite, hit)
         second = curvature(surveyor, problem, here)
         newton, definite = False, None
         if second is not None and here.f.rank:
-            # I - K is positive definite just where its Cholesky factor exists
-            _, newton_step, info = dposv(np.eye(here.f.rank) - second[0], z)
-            definite = not info
-            if definite:
-                z, newton = newton_step, True
+            better = newton_step(second, z)
+            definite = better is not None
+            if better is not None:
+                z, newton = better, True
         if left <= best_left or here.chi2 < best.chi2:
             best, best_second, best_left, best_definite = here, second, left, definite
         length = math.sqrt(z @ z)

@@ -164,10 +164,11 @@ class Target:
             self.worst = math.inf
             return -math.inf, None
         c, r = solve(f, target)
-        diagonal = np.abs(f.r.diagonal())
-        self.worst = max(self.worst, float(diagonal[0] / diagonal[-1]))
-        chi2 = float(r @ r)
-        return self._log(chi2) - float(np.log(diagonal).sum() + np.log(f.scale).sum()), (c, f, chi2)
+        diagonal = [abs(entry) for entry in f.r.diagonal().tolist()]
+        self.worst = max(self.worst, diagonal[0] / diagonal[-1])
+        chi2 = float(r.dot(r))
+        volume = sum(map(math.log, diagonal)) + sum(map(math.log, f.scale.tolist()))
+        return self._log(chi2) - volume, (c, f, chi2)
 
     def _log(self, cost: float) -> float:
         if not math.isfinite(cost):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from .block_walk import engine_of
 from .polish import Local
 from .problem import Problem
-from .separable import DenseEngine
 
 LOWER = 1e-9  # relative fall of chi-square that is more than rounding
 STEPS = np.array([1e-3, 1e-2, 0.1, 0.3, 1.0])  # how far to look, in units of the residual's norm
@@ -48,7 +48,7 @@ def ways_down(problem: Problem, here: Local, saddle: np.ndarray | None) -> list[
         null[:, here.free] = here.f.null_space()
         _, s, Vt = np.linalg.svd(null[:, :m], full_matrices=False)
         rows += list(Vt[s > 1e-6])
-    engine = DenseEngine(problem)
+    engine = engine_of(problem)
     ways = []
     for row in rows:
         direction = none.copy()

@@ -52,8 +52,8 @@ def condition(here: Local) -> float:
         return np.inf
     if not here.f.rank:
         return 1.0
-    pivots = np.abs(here.f.r.diagonal())
-    return float(pivots[0] / pivots[-1])
+    pivots = here.f.pivots
+    return float(pivots.max() / pivots.min())
 
 
 def good(problem: Problem, solution: Solution) -> bool:
@@ -92,7 +92,7 @@ def cancels(problem: Problem, solution: Solution) -> bool:
     m, here = problem.m, solution.here
     if not m or not problem.k or condition(here) < CONDITION:
         return False
-    terms = np.abs(here.p[m:]) * np.sqrt(np.einsum("ij,ij->i", here.J[m:], here.J[m:]))
+    terms = np.abs(here.p[m:]) * here.norms()[m:]
     return bool(terms.max() > CANCEL * np.sqrt(problem.y @ problem.y))
 
 
