@@ -11,8 +11,9 @@ and every visited alpha gets its sigma^2 = chi2_P / chisquare(N - k) and c = c(a
 sample of everything (G. Golub, V. Pereyra, Inverse Problems 19 (2003) R1 for the projection; A. Gelman et al., Bayesian Data
 Analysis, 3rd ed., section 14.2 for the conditional draws). Without non-linear parameters the draws are independent: no chain.
 
-Half of the moves are emcee's stretch move, half are drawn from a Student t around the minimum, whatever the walkers do: where
-the whitening is good, most of those are accepted and the chain forgets its past in a few steps.
+Half of the moves are differential evolution (C. ter Braak, Stat. Comput. 16 (2006) 239), half are drawn from Student's t around
+the minimum, a narrow or a wide one, whatever the walkers do: where the whitening is good, most of the narrow ones are accepted
+and the chain forgets its past in a few steps; the wide ones keep tails connected.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,7 +38,7 @@ STEPS_PER_TAU = 50  # a chain shorter than this many autocorrelation times has n
 BURN_TAUS = 5
 LEAST_ACCEPTED = 0.15
 ILL = 1e8  # condition of the linear columns beyond which a flat prior on them is hardly a prior
-FREEDOM = 10.0  # of the Student t that proposes
+PROPOSALS = ((1.0, 10.0), (2.0, 3.0))  # width in standard errors and degrees of freedom of each t that proposes
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,10 +300,10 @@ class Run:
 
     def _walk_on(self, steps: int, tell: Callable[[int], None] | None) -> None:
         from emcee import EnsembleSampler
-        from emcee.moves import MHMove, StretchMove
+        from emcee.moves import DEMove, MHMove
 
         d = self._centre.size
-        moves = [(StretchMove(), 0.5), (MHMove(_around_the_minimum), 0.5)]
+        moves = [(DEMove(), 0.5), *((MHMove(partial(_around_the_minimum, *t)), 0.5 / len(PROPOSALS)) for t in PROPOSALS)]
         sampler = EnsembleSampler(self.walkers, d, self._densities, moves=moves, vectorize=True)
         begin = self._begin() if self._state is None else self._state
         for done, state in enumerate(sampler.sample(begin, iterations=steps, skip_initial_state_check=True), start=1):
@@ -352,13 +354,14 @@ class Run:
         return Samples(chain, log_prob, self._taken / self._steps, tau)
 
 
-def _around_the_minimum(coords: np.ndarray, random: Any) -> tuple[np.ndarray, np.ndarray]:
+def _around_the_minimum(width: float, freedom: float, coords: np.ndarray, random: Any) -> tuple[np.ndarray, np.ndarray]:
     """Proposals from a Student t around the origin, and ln of the ratio of its densities that keeps the balance."""
     z = random.standard_normal(coords.shape)
-    new = z * np.sqrt(FREEDOM / random.chisquare(FREEDOM, len(coords)))[:, None]
-    power = 0.5 * (FREEDOM + coords.shape[1])
+    new = z * (width * np.sqrt(freedom / random.chisquare(freedom, len(coords))))[:, None]
+    power = 0.5 * (freedom + coords.shape[1])
     size_old, size_new = np.einsum("ij,ij->i", coords, coords), np.einsum("ij,ij->i", new, new)
-    return new, power * (np.log1p(size_new / FREEDOM) - np.log1p(size_old / FREEDOM))
+    unit = freedom * width * width
+    return new, power * (np.log1p(size_new / unit) - np.log1p(size_old / unit))
 
 
 def autocorrelation(chain: np.ndarray) -> np.ndarray:
