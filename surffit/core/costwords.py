@@ -33,22 +33,35 @@ def words(result: SurfaceResult) -> list[str]:
     return lines if layers.prior is None else [*lines, *_priors(result)]
 
 
-def _loss(result: SurfaceResult, layers: Layers) -> list[str]:
-    loss, name, outcome = layers.loss, label(result._call.loss), result._outcome
-    if loss is None or outcome is None:
-        return []
+def stalled(result: SurfaceResult) -> str:
+    """Why no step leads down although the gradient hasn't vanished, where the loss or a prior is the cause; else empty."""
+    outcome = result._outcome
+    if outcome is None:
+        return ""
+    layers = Layers(outcome.bound.problem)
     p = outcome.solution.p
+    touched = layers.touching(p, outcome.solution.held)
+    if touched:
+        points = f"{touched} point{'s' if touched > 1 else ''}"
+        return (
+            f"The model comes down to zero at {points} without counts and can't go below: the best rate lies on the edge of what is "
+            "possible; use a model that stays positive."
+        )
+    corners = [density for density in ([] if layers.prior is None else layers.prior.densities) if density.corner(p[density.indices])]
+    if corners:
+        names = ", ".join(outcome.bound.names[j] for density in corners for j in density.indices)
+        return f"The prior of {names} has a corner where the fit ended: no derivative leads on, and sample() draws the posterior."
+    return ""
+
+
+def _loss(result: SurfaceResult, layers: Layers) -> list[str]:
+    loss, name = layers.loss, label(result._call.loss)
+    if loss is None:
+        return []
     if isinstance(loss.term, Poisson):
         lines = ["Minimised: the C-statistic of Poisson counts (chisqr holds it)."]
         if np.any(loss.y != np.round(loss.y)):
             lines.append("The data are not all whole numbers: if they are not counts of events, these errors mean nothing.")
-        rate = loss.y - layers.data.residual(p)
-        touched = int((rate <= 1e-8 * float(rate.max(initial=0.0))).sum())
-        if touched and not result.success:
-            lines.append(
-                f"The model comes down to zero at {touched} point{'s' if touched > 1 else ''} without counts and can't go below: use a "
-                "model that stays positive, or bounds."
-            )
         return lines
     if not isinstance(loss.term, Robust):
         return [f"Minimised: the sum of {name}(data, model), taken as -2 ln L (chisqr holds it)."]

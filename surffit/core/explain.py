@@ -52,7 +52,9 @@ def reason(result: SurfaceResult) -> str:
         Status.RANK_DEFICIENT: _deficient(
             [n for n, lost in zip(bound.names, result._covariance.undetermined, strict=True) if lost and n not in dead]
         ),
-        Status.STALLED: ""
+        Status.STALLED: costwords.stalled(result)
+        if not outcome.call.plain
+        else ""
         if bound.nonlinear
         else "The columns are too alike for double precision: what was found is not the minimum; centre or rescale the coordinates.",
         Status.RUNAWAY: _runaway(

@@ -21,7 +21,7 @@ from .emcee_method import check_options
 from .exchange import in_order
 from .joint_bind import bind_joint
 from .joint_data import JointData
-from .likelihood import check, solve, wrap
+from .likelihood import check, impossible, solve, wrap
 from .methods import by_lmfit, is_lmfit_method
 from .outcome import FitCall, Outcome
 from .parameters import copy_parameters, snapshot
@@ -181,7 +181,7 @@ def _run(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bo
         moved = copy_parameters(params)
         names = _off_bounds(bound, moved)
         if not names:
-            raise _not_finite(model, params, data, bound)
+            raise impossible(model.name, bound, request) or _not_finite(model, params, data, bound)
         # a model may have no value on the very bound (a width of 0)
         return _run(model, moved, data, _bind(model, moved, data, request), request, notes)
     if bound.derivatives != "graph" and bound.linear and not _linear_confirmed(bound, solution):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import lmfit
 import numpy as np
 
-from ..exceptions import DataError, ParameterError
+from ..exceptions import DataError, NonFiniteError, ParameterError
 from ..solve.layers import Layers
 from ..solve.loss import CONVEX, ROBUST, Poisson, Rho, Robust, Term, UserLikelihood
 from ..solve.lossfit import begin_scale, finish, minimise_loss, minimise_with_priors, squares
@@ -18,6 +18,8 @@ from ..solve.minimum import Options, minimise
 from ..solve.priors import PriorProblem
 from ..solve.problem import Problem
 from ..solve.reweighted import Reweighted
+from ..solve.separable import DenseEngine
+from ..solve.status import Status
 from ..solve.verdict import Solution
 from .methods import VECTOR, by_lmfit
 from .priors import read
@@ -84,13 +86,7 @@ def check(request: FitCall) -> None:
         raise ParameterError(msg)
     if kind == "linear":
         return
-    method = request.method.lower()
-    if method in VECTOR or method.startswith("least"):
-        msg = (
-            f"method={request.method!r} minimises a sum of squares, which loss={label(request.loss)} is not; use the default method, or a "
-            "scalar one such as 'nelder'"
-        )
-        raise ParameterError(msg)
+    _refuse_vector(request)
     if "f_scale" in request.fit_kws:
         value = request.fit_kws["f_scale"]
         if kind != "robust":
@@ -108,6 +104,16 @@ def check(request: FitCall) -> None:
             )
             raise ParameterError(msg, names=tuple(given))
         request.scale_covar = False
+
+
+def _refuse_vector(request: FitCall, problem: Problem | None = None) -> None:
+    """An error for solvers of residual vectors where what is minimised is no sum of squares."""
+    method = request.method.lower()
+    if not (method in VECTOR or method.startswith("least")) or (problem is not None and problem.least_squares):
+        return
+    what = f"loss={label(request.loss)}" if kind_of(request.loss) != "linear" else "a prior that is not Gaussian"
+    msg = f"method={request.method!r} minimises a sum of squares, which {what} is not; use the default, or a scalar method such as 'nelder'"
+    raise ParameterError(msg)
 
 
 def label(loss: Any) -> str:
@@ -187,7 +193,13 @@ def solve(bound: Bound, request: FitCall, options: Options, callback: Callback |
     options = replace(options, sigma_known=options.sigma_known or layers.likelihood)
     alpha, c = bound.start[:m], bound.start[m:]
     if not request.own:
+        _refuse_vector(request, problem)
         begin_scale(layers, alpha)
+        if layers.signed:
+            # these methods judge by ratios, for which a -2 ln L must count from somewhere: from what ours finds
+            ours = minimise_loss(problem, alpha, c, options, layers)
+            if ours is not None:
+                layers.refer(ours.p)
         if layers.factor is not None:
             plain = minimise(squares(layers), alpha, c, replace(options, polish=False, refine=False))
             if plain is not None:
@@ -199,3 +211,23 @@ def solve(bound: Bound, request: FitCall, options: Options, callback: Callback |
     term = None if layers.loss is None else layers.loss.term
     milder = Robust(ROBUST[MILD], True, term.scale) if isinstance(term, Robust) and not term.convex else None
     return minimise_loss(problem, alpha, c, options, layers, callback, milder), None, None
+
+
+def impossible(name: str, bound: Bound, request: FitCall) -> NonFiniteError | None:
+    """The error of a start that the loss or a prior forbids although the model is finite there; None where that isn't it."""
+    if request.plain:
+        return None
+    layers = Layers(bound.problem)
+    alpha = bound.start[: len(bound.nonlinear)]
+    first = DenseEngine(squares(layers)).inner(alpha)
+    if first is None:
+        return None
+    at = ", ".join(f"{n} = {v:.6g}" for n, v in zip(bound.names, np.concatenate([alpha, first.c]), strict=True))
+    if kind_of(request.loss) == "poisson":
+        what, cure = "is not positive where there are counts", "start where it is, or set bounds that keep it so"
+    elif layers.likelihood:
+        what, cure = f"has values that {label(request.loss)} gives no finite -2 ln L for", "change the start values or set bounds"
+    else:
+        what, cure = "has parameters there that the priors call impossible", "change the start values"
+    msg = f"{name} {what} (at {at}), and no way from there to possible values was found; {cure}"
+    return NonFiniteError(msg, status=Status.NONFINITE_START)

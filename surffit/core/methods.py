@@ -79,14 +79,11 @@ def by_lmfit(
         if possible is None:
             return None, None, None
         start = possible
-        layers.refer(start)
     n = start.size
     full = problem.full(np.concatenate([alpha, first.c]) if squared else start)
     if full is None:
         return None, None, None
     spread = float(np.sqrt(full[0] @ full[0])) or problem.noise or 1.0
-    # a -2 ln L may fall below zero, where its root ends
-    deep = 0.0 if squared or layers is None or not layers.signed else 1e3 * (abs(problem.cost(start)) + problem.N)
     unit = unit_scale(start, full[1][:n], spread, problem.lower[:n], problem.upper[:n])
 
     def complete(z: np.ndarray) -> np.ndarray | None:
@@ -103,7 +100,7 @@ def by_lmfit(
             if callback is not None and p is not None and callback(p[:m], p[m:], cost):
                 raise _StopFitError(p)
             # lmfit sums the squares of what it gets
-            return np.array([np.sqrt(max(cost + deep, 0.0)) / spread, 0.0] if np.isfinite(cost) else [1e30, 1e30])
+            return np.array([np.sqrt(max(cost, 0.0)) / spread, 0.0] if np.isfinite(cost) else [1e30, 1e30])
         r = np.full(problem.N, np.inf) if p is None else problem.residual(p) / spread
         if not np.isfinite(r.sum()):
             # far worse than anything finite, so that no solver stays there, yet a number
@@ -119,7 +116,7 @@ def by_lmfit(
         # these walk by the Hessian in free coordinates; `complete` keeps the model inside the bounds
         low, high = (-np.inf, np.inf) if curved else (float(unit.lower[i]), float(unit.upper[i]))
         zs.add(f"z{i}", value=0.0, min=low, max=high)
-    kws = dict(request.fit_kws)
+    kws = {name: value for name, value in request.fit_kws.items() if layers is None or name != "f_scale"}
     if method == "leastsq":
         kws.setdefault("epsfcn", float(np.finfo(float).eps))
     if kind.startswith(SEEDED):

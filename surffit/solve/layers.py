@@ -13,6 +13,7 @@ from .problem import EPS, Problem, finite
 from .reweighted import Reweighted
 
 CONSISTENT = 0.6744897501960817  # median of |r| for unit normal r
+ZERO = 1e-6  # of the largest rate
 ALMOST_NONE = 1e-8  # degrees of freedom below which the data say nothing of their variance
 
 
@@ -141,6 +142,19 @@ class Layers:
                 break
             gamma = self.gamma
         return v, v * mean
+
+    def touching(self, p: np.ndarray, held: np.ndarray) -> int:
+        """At how many points without counts a Poisson rate has come down to zero while free parameters could move it further."""
+        if self.loss is None or not isinstance(self.loss.term, Poisson):
+            return 0
+        full = self.data.full(p)
+        if full is None:
+            return 0
+        r, J = full[0], full[1][~held]
+        rate = self.data.y - r
+        norms = np.sqrt(np.einsum("ij,ij->i", J, J) / J.shape[1])
+        steep = (np.abs(J) > 1e-3 * norms[:, None]).any(axis=0)  # in the wings of a peak the slope vanishes, too
+        return int((steep & (self.data.y == 0.0) & (rate <= ZERO * float(rate.max(initial=0.0)))).sum())
 
     def refer(self, p: np.ndarray) -> None:
         """Count -2 ln L and -2 ln P from below the best point so far: solvers judge by ratios of costs, which must be positive."""

@@ -127,8 +127,8 @@ class Poisson:
 
     def _floor_slopes(self, y: Array) -> tuple[Array, Array]:
         e = float(self.floor or TINY)
-        # without counts the term is straight, and would fall for ever below zero
-        return 2.0 * (1.0 - y / e), 2.0 * np.maximum(y, e) / (e * e)
+        # without counts the term is straight, and would fall for ever below zero: what holds it up must outweigh other points
+        return 2.0 * (1.0 - y / e), 2.0 * np.maximum(y, STIFF * e) / (e * e)
 
     @staticmethod
     def _exact(m: Array, n: Array) -> Array:
@@ -153,6 +153,7 @@ class Poisson:
 
 
 TINY = 1e-290
+STIFF = 1e3
 
 
 class Rho:

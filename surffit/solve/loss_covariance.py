@@ -48,6 +48,10 @@ def from_loss(problem: Problem, solution: Solution) -> tuple[Covariance, str]:
     layers = Layers(problem)
     if layers.loss is not None and not layers.likelihood:
         return _robust(layers, solution)
+    if layers.prior is not None and any(density.corner(here.p[density.indices]) for density in layers.prior.densities):
+        return from_factor(here, n, None), "no parabola: a prior has a corner where the fit ended; sample() draws the posterior"
+    if layers.touching(here.p, solution.held):
+        return from_factor(here, n, None), "no minimum inside: the model comes down to zero where there are no counts"
     scale = 1.0 if layers.prior is None else layers.prior.scale
     # at the very end: the polish lets the last step go unlooked at
     here = DenseSurveyor(problem).local(here.p, solution.held) or here

@@ -23,13 +23,13 @@ from .problem import Problem, finite
 from .reweighted import Weighted
 from .saddle import LOWER, STEPS
 from .separable import DenseEngine, walk
-from .status import Status
+from .status import CONVERGED, Status
 from .verdict import Solution, better, final_flags, good
 
 ROUNDS = 60  # of the scales' fixed point
 ROUGHLY = 1e-3  # relative change of a scale at which the walk hands over to the polish
 SETTLED = 1e-11  # relative change of a scale at which it counts as found
-FLOORS = (0.3, 0.03, 0.003, 3e-5)  # of the mean count: where a Poisson term is continued while the model isn't positive yet
+FLOORS = (0.3, 0.03, 3e-3, 1e-4, 1e-6)  # of the mean count: where a Poisson term is continued while the model isn't positive yet
 
 
 class CostMoments:
@@ -39,6 +39,7 @@ class CostMoments:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
+        self.lowest: tuple[float, np.ndarray] | None = None
 
     def full(self, p: np.ndarray) -> Sums | None:
         """J~J~', J~r~ and the cost."""
@@ -46,7 +47,10 @@ class CostMoments:
         if whole is None:
             return None
         r, J = whole
-        return J @ J.T, J @ r, self.problem.cost(p)
+        cost = self.problem.cost(p)
+        if self.lowest is None or cost <= self.lowest[0]:
+            self.lowest = cost, p.copy()
+        return J @ J.T, J @ r, cost
 
 
 def minimise_loss(
@@ -155,7 +159,8 @@ def _mild(layers: Layers, milder: Robust, points: list[np.ndarray], options: Opt
 
 def _walk(problem: Problem, start: np.ndarray, options: Options, callback: Callback | None) -> tuple[np.ndarray, Status] | None:
     """Levenberg-Marquardt in all parameters on the reweighted rows, accepted by the cost; None where it can't begin."""
-    engine = FullEngine(problem, CostMoments(problem))
+    moments = CostMoments(problem)
+    engine = FullEngine(problem, moments)
     first = engine.inner(np.clip(start, problem.lower, problem.upper))
     if first is None:
         return None
@@ -167,6 +172,8 @@ def _walk(problem: Problem, start: np.ndarray, options: Options, callback: Callb
     status = walked.status
     if status & Status.MAX_NFEV and problem.nfev < options.max_nfev:
         status = status & ~Status.MAX_NFEV | Status.STALLED
+    if not np.isfinite(problem.cost(walked.alpha)) and moments.lowest is not None:
+        return moments.lowest[1], status  # the last step, which the walk leaves unlooked at, went too far
     return walked.alpha, status
 
 
@@ -186,14 +193,12 @@ def feasible(layers: Layers, start: np.ndarray, options: Options, callback: Call
             if found is None:
                 return None
             start = found[0]
-            loss.term = exact
-            loss.forget()
-            if np.isfinite(problem.cost(start)):
-                return start
+        polished = judge(problem, start, Status.CONVERGED_GRADIENT, start, options, "reweighted")
+        start = start if polished is None else polished.p
     finally:
         loss.term = exact
         loss.forget()
-    return None
+    return start if np.isfinite(problem.cost(start)) else None
 
 
 def _down(
@@ -263,8 +268,9 @@ def finish(solution: Solution, options: Options, layers: Layers) -> Solution | N
     stopped = bool(status & (Status.ABORTED | Status.MAX_NFEV))
     best: Solution | None = solution
     if layers.searched:
-        for _ in range(0 if stopped or not options.polish else ROUNDS):
-            if best is None or layers.update(best.p) < SETTLED:
+        for rounds in range(0 if stopped or not options.polish else ROUNDS):
+            # once in any case: where the values don't depend on the scale, their errors still do
+            if best is None or (layers.update(best.p) < SETTLED and rounds):
                 break
             if problem.m or not problem.least_squares:
                 best = judge(problem, best.p, status, start, options, solution.engine)
@@ -275,6 +281,9 @@ def finish(solution: Solution, options: Options, layers: Layers) -> Solution | N
         return None
     best.escapes, best.restarts = escapes, restarts
     final_flags(problem, best)
+    if not stopped and layers.touching(best.p, best.held):
+        # the cost ends there: what looks like a minimum is the edge of what is possible
+        best.status = best.status & ~(CONVERGED | Status.RANK_DEFICIENT) | Status.STALLED
     return best
 
 

@@ -25,7 +25,8 @@ from .derivatives import differences
 from .linear import factor
 from .problem import EPS, Problem, finite
 
-FLAT = 1e8  # times the first guess: a density that doesn't change within this has no scale
+FLAT = 1e20  # times the first guess: a density that doesn't change within this has no scale
+CORNER = 0.5  # relative change of a curvature with the step beyond which it is a corner
 STRAIGHT = 1e-6  # times the squared slope of ln P: below, its curvature is not worth a step
 
 
@@ -64,6 +65,7 @@ class DensityPrior:
         self.indices = np.array(indices, dtype=int)
         self.logp = logp
         self._scale = np.array(scale, dtype=float)
+        self._widest = FLAT * self._scale
         self.centre, self.spread = centre, spread
         self.lower, self.upper = lower, upper
 
@@ -73,7 +75,7 @@ class DensityPrior:
             out = float(self.logp(*x.tolist()))
         return out if out < math.inf else -math.inf  # nan compares false
 
-    def _reach(self, x: np.ndarray, direction: np.ndarray, first: float) -> float:
+    def _reach(self, x: np.ndarray, direction: np.ndarray, first: float, widest: float) -> float:
         """The distance over which ln P changes by about one; short of where it ends."""
         here = self.value(x)
         d, grew = first, False
@@ -87,7 +89,7 @@ class DensityPrior:
                 if grew:
                     return 0.5 * d
                 d *= 0.5
-            elif change < 0.1 and d < FLAT * first:
+            elif change < 0.1 and d < widest:
                 d *= 2.0
                 grew = True
             else:
@@ -106,18 +108,30 @@ class DensityPrior:
     def derivatives(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Gradient (q,) and Hessian (q, q) of ln P; None where they aren't finite."""
         q = x.size
+        if not math.isfinite(self.value(x)):
+            return None
         axes = np.eye(q)
         g, H = np.zeros(q), np.zeros((q, q))
         for j in range(q):
-            self._scale[j] = self._reach(x, axes[j], self._scale[j])
+            self._scale[j] = self._reach(x, axes[j], self._scale[j], self._widest[j])
             g[j], H[j, j] = self._along(x, axes[j], self._scale[j])
         for i in range(q):
             for j in range(i):
                 di, dj = self._scale[i], self._scale[j]
                 both = di * axes[i] + dj * axes[j]
-                _, bend = self._along(x, both, self._reach(x, both, 1.0))
+                _, bend = self._along(x, both, self._reach(x, both, 1.0, FLAT))
                 H[i, j] = H[j, i] = (bend - H[i, i] * di**2 - H[j, j] * dj**2) / (2.0 * di * dj)
         return (g, H) if finite(g) and finite(H) else None
+
+    def corner(self, x: np.ndarray) -> bool:
+        """Whether ln P has a corner at x: a curvature that grows as the step shrinks is none."""
+        for j, axis in enumerate(np.eye(x.size)):
+            scale = self._reach(x, axis, float(self._scale[j]), float(self._widest[j]))
+            slope, bend = self._along(x, axis, scale)
+            closer = self._along(x, axis, 0.1 * scale)[1]
+            if abs(closer - bend) > CORNER * max(abs(bend), slope * slope, 1.0 / scale**2):
+                return True
+        return False
 
 
 Prior = GaussianPrior | DensityPrior
