@@ -121,7 +121,8 @@ def leverages(result: JointResult) -> list[float]:
     root, p = result._covariance.root, outcome.solution.p
     if not outcome.call.plain:
         rows = coststats.leverage_rows(problem, p, root)
-        return [float(np.sum(rows[:, block.rows] ** 2)) for block in innermost(problem).blocks]
+        data: Any = innermost(problem)
+        return [float(np.sum(rows[:, block.rows] ** 2)) for block in data.blocks]
     out = []
     for block in problem.blocks:
         full = block.problem.full(p[block.index])

@@ -51,7 +51,7 @@ def attach(result: SurfaceResult, outcome: Outcome) -> None:
     elif lacks:
         result._no_errors = lacks
     # in the rows' own unit, where nothing under- or overflows; a fit without residual is sure to the rounding of the data only
-    spread = math.sqrt(solution.here.chi2 / max(1, result.nfree))
+    spread = math.sqrt(max(solution.here.chi2, 0.0) / max(1, result.nfree))
     per_point = problem.noise / math.sqrt(problem.N)
     result._sd_scale = float(max(spread, per_point)) if result.scale_covar else problem.unit
     if cov.scale is not None:

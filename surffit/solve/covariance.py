@@ -110,7 +110,12 @@ def from_factor(here: Local, n: int, B: np.ndarray | None, core: np.ndarray | No
     undetermined = np.zeros(n, dtype=bool)
     errors = norms / scale
     null = np.zeros((k - rank, n))
-    block = here.products(norms if rank == k else np.where(norms > 0, norms, 1.0))
+    positive = norms if rank == k else np.where(norms > 0, norms, 1.0)
+    if core is None:
+        block = here.products(positive)
+    else:
+        unit = L / positive[:, None]
+        block = unit @ unit.T
     if rank < k:
         V0 = f.null_space()
         lost = np.einsum("ij,ij->j", V0, V0) > UNDETERMINED

@@ -156,6 +156,28 @@ class Layers:
             gamma = self.gamma
         return v, v * mean
 
+    def scales(self) -> tuple[float, ...]:
+        """The scales as they are, for `restore`."""
+        term = None if self.loss is None else self.loss.term
+        return (1.0 if self.prior is None else self.prior.scale, term.scale if isinstance(term, Robust) else 1.0)
+
+    def restore(self, scales: tuple[float, ...]) -> None:
+        """Set the scales back."""
+        if self.prior is not None:
+            self.prior.scale = scales[0]
+        if self.loss is not None and isinstance(self.loss.term, Robust):
+            self.loss.term.scale = scales[1]
+            self.loss.forget()
+
+    def minus_two_log(self, p: np.ndarray) -> float:
+        """-2 ln of the posterior density up to a constant, that of the variance found with the fit included."""
+        prior = self.prior
+        if prior is None or not self.searched:
+            return self.problem.cost(p)
+        r = self.data.residual(p)
+        s2 = prior.scale**2
+        return float(r @ r) / s2 + self.data.N * math.log(s2) + prior.penalty(p)
+
     def touching(self, p: np.ndarray, held: np.ndarray) -> int:
         """At how many points without counts a Poisson rate has come down to zero while free parameters could move it further."""
         if self.loss is None or not isinstance(self.loss.term, Poisson):

@@ -29,6 +29,7 @@ from .verdict import Solution, better, final_flags, good
 ROUNDS = 60  # of the scales' fixed point
 ROUGHLY = 1e-3  # relative change of a scale at which the walk hands over to the polish
 SETTLED = 1e-11  # relative change of a scale at which it counts as found
+CONTRADICTS = 5.0  # prior standard deviations between a start and its prior from which the prior's centre is tried as well
 FLOORS = (0.3, 0.03, 3e-3, 1e-4, 1e-6)  # of the mean count: where a Poisson term is continued while the model isn't positive yet
 
 
@@ -90,9 +91,10 @@ def minimise_loss(
     points = [plain.p]
     complete = bool(np.isfinite(c).all())
     if problem.m or complete:
-        linear = DenseEngine(first).inner(alpha)
-        solved = plain.p[problem.m :] if linear is None else linear.c
-        points.append(np.concatenate([alpha, np.where(np.isfinite(c), c, solved)]))
+        for begin in alphas(layers, alpha):
+            linear = DenseEngine(first).inner(begin)
+            solved = plain.p[problem.m :] if linear is None else linear.c
+            points.append(np.concatenate([begin, np.where(np.isfinite(c), c, solved)]))
     points = [layers.starts(point) for point in points]
     frozen = milder is not None
     if milder is not None:
@@ -295,13 +297,37 @@ def minimise_with_priors(
 
     Parameters and answer as for `minimise`.
     """
-    begin_scale(layers, alpha)
-    solution = minimise(problem, alpha, c, options, None, callback)
-    for _ in range(ROUNDS):
-        if solution is None or solution.status & (Status.ABORTED | Status.MAX_NFEV) or layers.update(solution.p) < 0.1:
+    best: Solution | None = None
+    lowest = np.inf
+    for begin in alphas(layers, alpha):
+        begin_scale(layers, begin)
+        solution = minimise(problem, begin, c, options, None, callback)
+        for _ in range(ROUNDS):
+            if solution is None or solution.status & (Status.ABORTED | Status.MAX_NFEV) or layers.update(solution.p) < 0.1:
+                break
+            solution = minimise(problem, solution.p[: problem.m], solution.p[problem.m :], options, None, callback)
+        solution = None if solution is None else finish(solution, options, layers)
+        if solution is None:
+            continue
+        solution.start[: problem.m] = alpha
+        found = layers.minus_two_log(solution.p)
+        if best is None or (found < lowest * (1.0 - LOWER) and solution.status.success):
+            best, lowest, scale = solution, found, layers.scales()
+        if solution.status & (Status.ABORTED | Status.MAX_NFEV):
             break
-        solution = minimise(problem, solution.p[: problem.m], solution.p[problem.m :], options, None, callback)
-    return None if solution is None else finish(solution, options, layers)
+    if best is not None:
+        layers.restore(scale)
+    return best
+
+
+def alphas(layers: Layers, alpha: np.ndarray) -> list[np.ndarray]:
+    """Starts of the searched parameters: the given ones, and where these contradict the priors, the priors' centres."""
+    expected = alpha.copy()
+    prior = layers.prior
+    for j, centre, spread in [] if prior is None else prior.centres():
+        if j < alpha.size and abs(alpha[j] - centre) > CONTRADICTS * spread:
+            expected[j] = np.clip(centre, layers.problem.lower[j], layers.problem.upper[j])
+    return [alpha] if np.array_equal(expected, alpha) else [alpha, expected]
 
 
 def begin_scale(layers: Layers, alpha: np.ndarray) -> None:

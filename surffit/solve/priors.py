@@ -269,6 +269,12 @@ class PriorProblem(Around):
         penalty = self.penalty(p)
         return self.base.cost(p) + self.scale**2 * (penalty - self.reference) if math.isfinite(penalty) else math.inf
 
+    def centres(self) -> list[tuple[int, float, float]]:
+        """Parameter, centre and spread of the priors of single parameters that know theirs."""
+        known = [(prior.index, prior.mean, prior.sigma) for prior in self.gaussian]
+        single = [prior for prior in self.densities if prior.indices.size == 1 and 0.0 < prior.spread < math.inf]
+        return known + [(int(prior.indices[0]), prior.centre, prior.spread) for prior in single]
+
     def information(self, p: np.ndarray) -> np.ndarray | None:
         """Rows (n, extra) whose products with themselves are the priors' information, in their own units."""
         rows = self._density_rows(p)

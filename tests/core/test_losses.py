@@ -242,6 +242,7 @@ def test_poisson_against_direct_minimisation(rate):
     assert result.success
     assert values(result) == pytest.approx(p.astype(float), rel=1e-10, abs=1e-10 * sd.max())
     assert errors(result) == pytest.approx(sd, rel=1e-9)
+    assert result.covar / np.outer(sd, sd) == pytest.approx(np.linalg.inv(H.astype(float)) / np.outer(sd, sd), rel=1e-8, abs=1e-8)
 
 
 def test_the_same_likelihood_in_three_ways(counts):

@@ -297,6 +297,26 @@ def test_posterior_stands_on_the_priors():
     assert frame["k"].std() < 0.9 * model.fit(y, x=x, k=0.5, **KNOWN).params["k"].stderr
 
 
+def test_a_start_that_contradicts_its_prior_is_not_the_only_one():
+    """Two decays whose starts lie in each other's places: the prior says which is which, and its centre is tried as well."""
+
+    def two(x, a1, k1, a2, k2):
+        return a1 * np.exp(-k1 * x) + a2 * np.exp(-k2 * x)
+
+    d = two(x, 3.0, 0.3, 5.0, 2.0) + np.random.default_rng(0).normal(0, 0.02, x.size)
+    result = sf.SurfaceModel(two).fit(d, x=x, k1=3.0, k2=0.2, priors={"k1": (0.3, 0.05)})
+    assert result.best_values["k1"] == pytest.approx(0.3, abs=0.05)
+    assert result.best_values["k2"] == pytest.approx(2.0, abs=0.3)
+
+
+def test_a_document_keeps_a_freedom_that_is_no_whole_number(tmp_path):
+    result = model.fit(y, x=x, k=0.5, priors={"k": (1.2, 0.05)})
+    result.save(tmp_path / "fit.json")
+    again = sf.load(tmp_path / "fit.json")
+    assert again.nfree == result.nfree
+    assert again.explain() == result.explain()
+
+
 def test_bounds_and_priors_together():
     params = model.make_params(a=3.0, k={"value": 0.5, "max": 1.0}, c={"value": 0.1, "min": 0.0})
     result = model.fit(y, params, x=x, priors={"k": (1.5, 0.01), "c": (0.5, 0.1)})
