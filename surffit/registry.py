@@ -21,6 +21,7 @@ refresh
 from __future__ import annotations
 
 import functools
+import sys
 from importlib import metadata
 
 from surffit.exceptions import PluginError, UnknownModelError
@@ -189,8 +190,12 @@ def name_of(maker: type) -> str | None:
     >>> name_of(GaussianModel)
     'gaussian'
     """
-    place = f"{maker.__module__}:{maker.__qualname__}"
-    names = [name for name, points in _offers().items() if [point.value for point in points] == [place]]
+    # a class that exists was imported, so looking at what is loaded is enough: nothing is loaded for it
+    names = [
+        name
+        for name, points in _offers().items()
+        if len(points) == 1 and getattr(sys.modules.get(points[0].module), points[0].attr, None) is maker
+    ]
     return names[0] if len(names) == 1 else None
 
 

@@ -155,9 +155,9 @@ class Basis:
         Examples
         --------
         >>> from surffit.bases import Chebyshev, Horner
-        >>> coef, _ = Chebyshev(2, domain=(0.0, 10.0)).convert([1.0, 2.0, 3.0], Horner(2))
+        >>> coef, _ = Chebyshev(2, domain=(0.0, 8.0)).convert([1.0, 2.0, 3.0], Horner(2))
         >>> coef.tolist()
-        [2.0, -2.0, 0.24]
+        [2.0, -2.5, 0.375]
         """
         values = np.asarray(coef, dtype=float)
         nvars = self.nvars_known or other.nvars_known or 1

@@ -1,9 +1,9 @@
 r"""
 Polynomials orthonormal on given points, by the Arnoldi process.
 
-Each function is one variable times an earlier function, made orthogonal to all before it and of norm one under the mean
-over the points, :math:`\sum w^2 f g / \sum w^2`. The factors are kept, so that the functions can be evaluated anywhere and
-written in monomials.
+In one variable each function is the variable times the function before, made orthogonal to all before it and of norm one
+under the mean over the points, :math:`\sum w^2 f g / \sum w^2`. In several variables the products of these are made
+orthogonal in turn. The factors are kept, so that the functions can be evaluated anywhere and written in monomials.
 
 References
 ----------
@@ -24,6 +24,12 @@ from .terms import Axis, Degree, Domain, Term, axis, checked_degree, domain_of, 
 
 # of a function's norm: what must be left of it beside the earlier ones to count as a direction of its own on the points
 NOTHING = 1e-12
+# of the same: parts that are none
+ROUNDING = 1e-14
+
+
+# for each function its norm before it was scaled, and its parts along the earlier ones
+Steps = tuple[tuple[float, ...], ...]
 
 
 class Orthonormal(Basis):
@@ -72,16 +78,22 @@ class Orthonormal(Basis):
                 msg = "weights are not finite everywhere; a weight of 0 leaves a point out"
                 raise NonFiniteError(msg)
             w = w / w.max(initial=1.0)
-        self._set(degree, domain_of(points), bool(total), ())
+        domain = domain_of(points)
         known = terms(degree, nvars, bool(total))
-        self._set(degree, self.domain, bool(total), _arnoldi(known, [one(p) for one, p in zip(self.axes(nvars), points, strict=True)], w))
+        inner = [axis(*pair)(p) for pair, p in zip(domain, points, strict=True)]
+        square = np.full(points[0].size, 1.0 / points[0].size) if w is None else w**2 / float(w @ w)
+        singles = [_arnoldi(max(term[i] for term in known), s, square) for i, s in enumerate(inner)]
+        joined = _joined(known, [functions for _, functions in singles], square) if nvars > 1 else ()
+        self._set(degree, domain, bool(total), tuple(steps for steps, _ in singles), joined)
 
-    def _set(self, degree: Degree, domain: Domain, total: bool, steps: tuple[tuple[float, ...], ...]) -> None:
-        for name, value in (("degree", degree), ("domain", domain), ("total", total), ("steps", steps)):
+    def _set(self, degree: Degree, domain: Domain, total: bool, steps: tuple[Steps, ...], joined: Steps) -> None:
+        values = {"degree": degree, "domain": domain, "total": total, "steps": steps, "joined": joined}
+        for name, value in values.items():
             object.__setattr__(self, name, value)
 
     domain: Domain
-    steps: tuple[tuple[float, ...], ...]
+    steps: tuple[Steps, ...]  # of each variable
+    joined: Steps  # of the products; empty in one variable
 
     def __setattr__(self, name: str, value: Any) -> None:
         msg = f"{name} of a basis can't be changed; make another one"
@@ -94,7 +106,7 @@ class Orthonormal(Basis):
         return hash(self._key())
 
     def _key(self) -> tuple[Any, ...]:
-        return (self.degree, self.domain, self.total, self.steps)
+        return (self.degree, self.domain, self.total, self.steps, self.joined)
 
     def __repr__(self) -> str:
         return f"Orthonormal(degree={self.degree}, domain={self.domain}, total={self.total})"
@@ -125,66 +137,91 @@ class Orthonormal(Basis):
 
     def _functions(self, coords: Sequence[Any]) -> list[Any]:
         known = self.terms(len(coords))
-        inner = [one(x) for one, x in zip(self.axes(len(coords)), coords, strict=True)]
+        singles = []
+        for one, x, steps in zip(self.axes(len(coords)), coords, self.steps, strict=True):
+            s = one(x)
+            functions: list[Any] = [1.0]
+            for j, step in enumerate(steps):
+                functions.append(_step(s * functions[j] if j else s, step, functions))
+            singles.append(functions)
+        if not self.joined:
+            return singles[0]
         out: list[Any] = [1.0]
-        for (parent, i), (norm, *parts) in zip(_parents(known), self.steps, strict=True):
-            function = inner[i] * out[parent] if parent else inner[i]
-            for h, earlier in zip(parts, out, strict=True):
-                if h != 0.0:
-                    function = function - h * earlier
-            out.append(function * (1.0 / norm))
+        for term, step in zip(known[1:], self.joined, strict=True):
+            raw: Any = None
+            for functions, n in zip(singles, term, strict=True):
+                if n:
+                    raw = functions[n] if raw is None else raw * functions[n]
+            out.append(_step(raw, step, out))
         return out
 
     def expansion(self, maps: Sequence[Map]) -> DD:
         """The functions in monomials; see `Basis.expansion`."""
         known = self.terms(len(maps))
-        place = {term: j for j, term in enumerate(known)}
-        k = len(known)
-        up = [[place.get(tuple(n + (axis == i) for axis, n in enumerate(term)), -1) for term in known] for i in range(len(maps))]
-        high, low = np.zeros((k, k)), np.zeros((k, k))
-        high[0, 0] = 1.0
-        for j, ((parent, i), (norm, *parts)) in enumerate(zip(_parents(known), self.steps, strict=True), start=1):
-            factor, shift = maps[i]
-            row: DD = (high[parent], low[parent])
-            moved: DD = (np.zeros(k), np.zeros(k))
-            for source, target in enumerate(up[i]):
-                if target >= 0:
-                    moved[0][target], moved[1][target] = row[0][source], row[1][source]
-            new = dd_add(dd_mul(factor, moved), dd_mul(shift, row))
-            gone = dd_dot(np.array(parts), high[:j].T, low[:j].T)
-            new = dd_add(new, (-gone[0], -gone[1]))
-            # times the float64 reciprocal, as in the evaluation
-            high[j], low[j] = dd_mul(new, (np.asarray(1.0 / norm), np.asarray(0.0)))
-        return high, low
+        out: DD = (np.ones((len(known), len(known))), np.zeros((len(known), len(known))))
+        for i, ((factor, shift), steps) in enumerate(zip(maps, self.steps, strict=True)):
+            high, low = np.zeros((len(steps) + 1,) * 2), np.zeros((len(steps) + 1,) * 2)
+            high[0, 0] = 1.0
+            for j, step in enumerate(steps):
+                # the last entry is still 0
+                moved: DD = (np.roll(high[j], 1), np.roll(low[j], 1))
+                raw = dd_add(dd_mul(factor, moved), dd_mul(shift, (high[j], low[j])))
+                high[j + 1], low[j + 1] = _expanded_step(raw, step, (high[: j + 1], low[: j + 1]))
+            n = np.array([term[i] for term in known])
+            out = dd_mul(out, (high[np.ix_(n, n)], low[np.ix_(n, n)]))
+        for j, step in enumerate(self.joined, start=1):
+            out[0][j], out[1][j] = _expanded_step((out[0][j], out[1][j]), step, (out[0][:j], out[1][:j]))
+        return out
 
 
-def _parents(known: tuple[Term, ...]) -> list[tuple[int, int]]:
-    """For each term but the first, an earlier one (its number) and the variable that makes it of that."""
-    place = {term: j for j, term in enumerate(known)}
-    out = []
-    for term in known[1:]:
-        i = max(range(len(term)), key=lambda axis: (term[axis], -axis))
-        out.append((place[tuple(n - (axis == i) for axis, n in enumerate(term))], i))
-    return out
+def _step(raw: Any, step: tuple[float, ...], earlier: list[Any]) -> Any:
+    """A function from what it was before it was made orthogonal."""
+    norm, *parts = step
+    for h, other in zip(parts, earlier, strict=True):
+        if h != 0.0:
+            raw = raw - h * other
+    return raw * (1.0 / norm)
 
 
-def _arnoldi(known: tuple[Term, ...], inner: list[np.ndarray], w: np.ndarray | None) -> tuple[tuple[float, ...], ...]:
-    """For each function its norm before it was scaled, and its parts along the earlier ones."""
-    n = inner[0].size
-    square = np.full(n, 1.0 / n) if w is None else w**2 / float(w @ w)
-    functions = np.zeros((len(known), n))
-    functions[0] = 1.0
+def _expanded_step(raw: DD, step: tuple[float, ...], earlier: DD) -> DD:
+    """The same on rows of monomial coefficients, with the same float64 factors."""
+    norm, *parts = step
+    gone = dd_dot(np.array(parts), earlier[0].T, earlier[1].T)
+    return dd_mul(dd_add(raw, (-gone[0], -gone[1])), (np.asarray(1.0 / norm), np.asarray(0.0)))
+
+
+def _arnoldi(degree: int, s: np.ndarray, square: np.ndarray) -> tuple[Steps, np.ndarray]:
+    """Steps of one variable, and its functions on the points, (degree + 1, n)."""
+    functions = np.ones((degree + 1, s.size))
+    steps = [_orthogonal(functions, j, s * functions[j - 1], square) for j in range(1, degree + 1)]
+    return tuple(steps), functions
+
+
+def _joined(known: tuple[Term, ...], singles: list[np.ndarray], square: np.ndarray) -> Steps:
+    """Steps of the products of several variables."""
+    functions = np.ones((len(known), square.size))
     steps = []
-    for j, (parent, i) in enumerate(_parents(known), start=1):
-        raw = inner[i] * functions[parent]
-        new, parts = raw.copy(), np.zeros(j)
-        for _ in range(2):  # twice is enough: what the first pass leaves along the others is rounding
-            along = functions[:j] @ (square * new)
-            new -= along @ functions[:j]
-            parts += along
-        whole, norm = (float(np.sqrt(square @ f**2)) for f in (raw, new))
-        if not norm > NOTHING * whole:
-            new, parts, norm = raw, np.zeros(j), whole if whole > 0.0 else 1.0
-        steps.append((norm, *(float(h) for h in parts)))
-        functions[j] = new * (1.0 / norm)
+    for j, term in enumerate(known[1:], start=1):
+        raw = np.ones(square.size)
+        for rows, n in zip(singles, term, strict=True):
+            raw = raw * rows[n]
+        steps.append(_orthogonal(functions, j, raw, square))
     return tuple(steps)
+
+
+def _orthogonal(functions: np.ndarray, j: int, raw: np.ndarray, square: np.ndarray) -> tuple[float, ...]:
+    """One step: fills row j of `functions`."""
+    new, parts = raw.copy(), np.zeros(j)
+    for _ in range(2):  # twice is enough: what the first pass leaves along the others is rounding
+        along = functions[:j] @ (square * new)
+        new -= along @ functions[:j]
+        parts += along
+    whole, norm = (float(np.sqrt(square @ f**2)) for f in (raw, new))
+    small = np.abs(parts) <= ROUNDING * norm
+    if small.any():  # symmetric points: what is orthogonal by itself is left alone
+        new += parts[small] @ functions[:j][small]
+        parts[small] = 0.0
+    if not norm > NOTHING * whole:
+        new, parts, norm = raw, np.zeros(j), whole if whole > 0.0 else 1.0
+    functions[j] = new * (1.0 / norm)
+    return (norm, *(float(h) for h in parts))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 GAIN = 1e-10
 # starts of linear parameters decide only between orders that the others leave equal
 LINEAR = 1e-6
-# chi-square at an exchanged point is the same but for its rounding
+# the cost at an exchanged point is the same but for its rounding
 SAME = 1e-9
 
 
@@ -68,7 +68,8 @@ def in_order(model: lmfit.Model, params: lmfit.Parameters, bound: Bound, solutio
         return solution, ""
     problem = bound.problem
     other = judge(problem, solution.p[order], solution.status, solution.start, options, solution.engine, bound.moments)
-    if other is None or not other.here.chi2 <= solution.here.chi2 * (1.0 + SAME) + problem.noise**2:
+    # priors may tell apart what the model doesn't
+    if other is None or not problem.cost(other.p) <= _slightly_above(problem.cost(solution.p)) + problem.noise**2:
         return solution, ""
     other.restarts, other.escapes = solution.restarts, [direction[order] for direction in solution.escapes]
     final_flags(problem, other)
@@ -76,6 +77,10 @@ def in_order(model: lmfit.Model, params: lmfit.Parameters, bound: Bound, solutio
         return solution, ""
     which = "; ".join(" with ".join(", ".join(block) for block in blocks) for blocks in moved)
     return other, f"The model is the same with parameters exchanged ({which}); they are in the order nearest to their starts."
+
+
+def _slightly_above(cost: float) -> float:
+    return cost + SAME * abs(cost)
 
 
 def _out_of_order(start: list[float], end: list[float]) -> bool:

@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 
 # estimators that differ by more than this share of an error are worth a sentence
 DISAGREE = 0.1
+# names beyond which a list shows the first few only
+MANY, SHOWN = 24, 6
 # scaled condition from which the cause is worth a sentence
 ILL = 1e6
 
 
 def listed(names: list[str] | tuple[str, ...]) -> str:
-    """a, b and c."""
+    """a, b and c; of very many the first few."""
     names = list(names)
+    if len(names) > MANY:
+        return f"{', '.join(names[:SHOWN])}, ... ({len(names)} in all)"
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 

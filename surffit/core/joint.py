@@ -12,6 +12,7 @@ from lmfit.parameter import Parameters
 
 from ..exceptions import DataError, ParameterError
 from .data import NAN_POLICIES, open_door
+from .documented import Documented
 from .fitting import fit
 from .joint_data import JointData, per_key, quoted
 from .joint_names import Names, as_parts, copy_as
@@ -25,7 +26,7 @@ from .structure import Structure, evaluate, leaves
 ERRORS = ("weights", "sigma", "var", "ivar")
 
 
-class JointModel(lmfit.Model):
+class JointModel(Documented, lmfit.Model):
     """
     Several data sets, each with a model of its own, fitted together.
 
@@ -368,7 +369,8 @@ class JointModel(lmfit.Model):
             loss=loss, priors=priors,
         )  # fmt: skip
         with np.errstate(all="ignore"):
-            return JointResult(self, fit(self, given, request))
+            outcome = fit(self, given, request)
+            return JointResult(outcome.model, outcome)
 
     def _open(self, request: FitCall) -> JointData:
         """Every data set through the one door."""
@@ -404,8 +406,9 @@ class JointModel(lmfit.Model):
         """Data sets whose model takes an argument."""
         out = []
         for key, part in self.parts.items():
-            ends = list(leaves(part))
-            if name in part.independent_vars or any(name in leaf._func_allargs or leaf._func_haskeywords for leaf in ends):
+            own = self.names.joint[key]
+            option = any(name in leaf._func_allargs or leaf._func_haskeywords for leaf in leaves(part)) and name not in own
+            if name in part.independent_vars or option:
                 out.append(key)
         return out
 
@@ -471,7 +474,7 @@ def _agreed(one: Any, two: Any) -> Any:
 
 
 def _unknown(name: str, known: Sequence[str], what: str) -> ParameterError:
-    close = get_close_matches(name, known, n=1) or [n for n in known if n.endswith(f"_{name}")][:1]
+    close = [n for n in known if n.endswith(f"_{name}")][:1] or get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"it has {quoted(list(known))}"
     msg = f"{name!r} is not {what} of the joint model; {hint}"
     return ParameterError(msg, name=name)

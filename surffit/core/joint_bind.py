@@ -81,7 +81,8 @@ def bind_joint(
     builder = Builder()
     tied = Constraints(params, builder).tied()
     varying = free_names(params)
-    parts = [_prepare(model, key, params, data.parts[key], set(tied), route) for key in model.parts]
+    known: dict[Any, Structure] = {}
+    parts = [_prepare(model, key, params, data.parts[key], set(tied), route, known) for key in model.parts]
     chosen = _jointly_linear(model, parts, params, varying, linear, rng, route)
     names, problem, unused, stepped, notes = _compose(model, parts, params, varying, chosen, rng, route)
     start = starts_of(params, names)[0]
@@ -106,13 +107,23 @@ def bind_joint(
     )  # fmt: skip
 
 
-def _prepare(model: JointModel, key: str, params: lmfit.Parameters, data: FitData, tied: set[str], route: str | None) -> _Part:
+def _prepare(
+    model: JointModel, key: str, params: lmfit.Parameters, data: FitData, tied: set[str], route: str | None, known: dict[Any, Structure]
+) -> _Part:
     """A part's view of the parameters, and its graph if it has one."""
     part = model.parts[key]
     own, to_joint = view(part, model.names.joint[key], params)
     if any(own[name]._expr and joint not in tied for name, joint in to_joint.items()):
         own, to_joint = view(part, model.names.joint[key], params, real=True)
-    structure = find_structure(part, own, data, model._structures) if route in (None, "graph") else None
+    # data sets with one model share its graph, checked against the function once
+    constraints = tuple((name, par._expr, par.min, par.max) for name, par in own.items() if par._expr)
+    options = tuple((name, id(value)) for name, value in data.coords.items() if name not in data.names)
+    kind = (id(part), tuple(own), constraints, options, data.names)
+    structure = known.get(kind) if data.elementwise else None
+    if structure is None and route in (None, "graph"):
+        structure = find_structure(part, own, data, model._structures)
+        if structure is not None and not structure.concrete:
+            known[kind] = structure
     if structure is None and route == "graph":
         msg = f'{part.name} of {key!r} can\'t be traced, so jac="graph" is not to be had; leave jac=None'
         raise ParameterError(msg)
@@ -200,7 +211,7 @@ def _compose(
         notes += [f"{part.key}: {note}" for note in part.bound.notes]
     both = [name for name in varying if name in jumps and name in felt]
     if both:
-        msg = f"{both[0]} moves one data set smoothly and another only in jumps (a comparison or rounding); give the second a parameter of its own"
+        msg = f"{both[0]} moves one data set smoothly and another only in jumps (a comparison); give the second a parameter of its own"
         raise ParameterError(msg, name=both[0])
     nonlinear = tuple(name for name in varying if name in felt and name not in chosen)
     solved = tuple(name for name in varying if name in felt and name in chosen)
@@ -209,7 +220,7 @@ def _compose(
     _, lower, upper = starts_of(params, names)
     bounds = [(part, part.bound) for part in parts if part.bound is not None]
     problem = JointProblem(
-        [(bound.problem, np.array([place[part.to_joint[name]] for name in bound.names], dtype=int), bound.moments) for part, bound in bounds],
+        [(bound.problem, np.array([place[part.to_joint[n]] for n in bound.names], dtype=int), bound.moments) for part, bound in bounds],
         len(nonlinear), len(solved), lower, upper,
     )  # fmt: skip
     unused = tuple(name for name in varying if name not in felt and name not in jumps)

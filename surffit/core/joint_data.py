@@ -54,7 +54,10 @@ def per_key(name: str, value: Any, keys: Sequence[str], takers: Sequence[str]) -
         if not what:
             extra = [key for key in value if key not in takers]
             what.append(f"the model of {quoted(extra)} has no {name}")
-        msg = f"{name} is a dict whose keys don't match the data sets {quoted(takers)}: {' and '.join(what)}; give one entry for each, or one value for all"
+        msg = (
+            f"{name} is a dict whose keys don't match the data sets {quoted(takers)}: {' and '.join(what)}; "
+            "give one entry for each, or one value for all"
+        )
         raise DataError(msg, argument=name, keys=tuple(map(str, value)))
     idle = [key for key in value if key not in takers and value[key] is not None]
     if idle:

@@ -41,7 +41,8 @@ def as_parts(models: Any) -> dict[str, Any]:
             msg = f"the key {key!r} is not an identifier, but parameters are called key_name; use letters, digits and underscores"
             raise ParameterError(msg, key=key)
         if not isinstance(model, lmfit.Model):
-            msg = f"the model of {key!r} is a {type(model).__name__}, not a model; wrap a function with SurfaceModel(func, independent_vars=[...])"
+            kind = type(model).__name__
+            msg = f"the model of {key!r} is a {kind}, not a model; wrap a function with SurfaceModel(func, independent_vars=[...])"
             raise ParameterError(msg, key=key)
         if hasattr(model, "parts"):
             msg = f"the model of {key!r} is a JointModel itself; put all the data sets into one JointModel"

@@ -67,13 +67,30 @@ class PartResult(SurfaceResult):
         self.dely, self.dely_comps, self.dely_predicted = whole.dely, whole.dely_comps, whole.dely_predicted
         return out
 
+    def tidy(self, level: float | None = None) -> Any:
+        """One row per parameter of this data set's model; see `surffit.tables.tidy`."""
+        from ..tables import tidy
+
+        return tidy(self._banded(), level=level)
+
+    def augment(self) -> Any:
+        """The data set with fitted values and residuals; see `surffit.tables.augment`."""
+        from ..tables import augment
+
+        return augment(self._banded())
+
     def _refused(self, what: str) -> NoReturn:
-        msg = f"{what} is a matter of all data sets together; call it on the joint result, with joint names such as {next(iter(self.joint_names.values()))!r}"
+        name = next(iter(self.joint_names.values()))
+        msg = f"{what} is a matter of all data sets together; call it on the joint result, with joint names such as {name!r}"
         raise ParameterError(msg)
 
-    def conf_interval(self, **kwargs: Any) -> Any:
+    def conf_interval(self, *args: Any, **kwargs: Any) -> Any:
         """Refused: chi-square of one data set does not tell; use the joint result's."""
         self._refused("conf_interval()")
+
+    def conf_interval2d(self, *args: Any, **kwargs: Any) -> Any:
+        """Refused; see `conf_interval`."""
+        self._refused("conf_interval2d()")
 
     def fit(self, *args: Any, **kwargs: Any) -> None:
         """Refused: fit the joint model again, or the model of this data set by itself."""
@@ -91,7 +108,7 @@ class PartResult(SurfaceResult):
         """The share of the joint covariance; other estimators are the joint result's."""
         if estimator != self.covar_source:
             self._refused(f"covariance({estimator!r})")
-        return super().covariance("jacobian")
+        return super().covariance(estimator)
 
 
 def gradients(result: JointResult, names: dict[str, str]) -> tuple[tuple[str, ...], np.ndarray]:
@@ -120,9 +137,10 @@ def leverages(result: JointResult) -> list[float]:
     problem: Any = outcome.bound.problem
     root, p = result._covariance.root, outcome.solution.p
     if not outcome.call.plain:
+        # a loss weights the rows, a prior adds some that belong to no data set
         rows = coststats.leverage_rows(problem, p, root)
-        data: Any = innermost(problem)
-        return [float(np.sum(rows[:, block.rows] ** 2)) for block in data.blocks]
+        inner: Any = innermost(problem)
+        return [float(np.sum(rows[:, block.rows] ** 2)) for block in inner.blocks]
     out = []
     for block in problem.blocks:
         full = block.problem.full(p[block.index])
@@ -150,11 +168,7 @@ def share(result: JointResult, key: str) -> PartResult:
     Minimizer.__init__(
         part, model._residual, params, fcn_kws=dict(data.coords), nan_policy=model.nan_policy, scale_covar=result.scale_covar
     )
-    moved, G = gradients(result, names)
-    moved = tuple(name for name in moved if not params[name]._expr)
-    G = np.array([row for name, row in zip(gradients(result, names)[0], G, strict=True) if name in moved]).reshape(
-        len(moved), len(result._names)
-    )
+    moved, G = gradients(result, {own: joint for own, joint in names.items() if not params[own]._expr})
     covariance = _covariance(result._covariance, G)
     stderr = np.array([_error(result, names[name]) for name in moved])
     covar = None
@@ -165,16 +179,16 @@ def share(result: JointResult, key: str) -> PartResult:
         _correlate(params, moved, covariance.correlation, stderr)
     rows = result._rows_of(key)
     residual = result.residual[rows]
-    chisqr = float(residual @ residual)
+    chisqr = float(result._costs[rows].sum())
     ndata = residual.size
     nfree = float(ndata - result._leverage(key))
     likelihood = ndata * float(np.log(max(chisqr, 1e-250 * ndata) / ndata))
     own_of = {joint: own for own, joint in names.items()}
-    conditioning = result.conditioning
     call = result._call
     part.__dict__.pop("message", None)
     part.__dict__.update(
-        key=key, joint_names=names, model=model, params=params, init_params=init, method=result.method, observed=data, data=data.opened.values,
+        key=key, joint_names=names, model=model, params=params, init_params=init, method=result.method, observed=data,
+        data=data.opened.values,
         weights=data.weights, units=data.units, userargs=(data.opened.values, data.weights), ci_out=None, user_options=None, _started=[],
         _outcome=None, _names=moved, _notes=[], components=model.components, covar=covar, var_names=list(moved), nvarys=len(moved),
         nfree=nfree, ndata=ndata, residual=residual, chisqr=chisqr, redchi=chisqr / nfree if nfree > 1e-9 else np.nan,
@@ -183,10 +197,11 @@ def share(result: JointResult, key: str) -> PartResult:
         _abort=result.aborted, lmdif_message=result.lmdif_message, ier=result.ier, errorbars=covar is not None,
         covar_source=result.covar_source, _sd_scale=result._sd_scale, _covariance=covariance, _no_errors=result._no_errors, _constraints={},
         init_vals=[init[name].value for name in moved], _joint_nfree=result.nfree, _joint_redchi=result.redchi,
-        linear=tuple(own_of[n] for n in conditioning.linear if n in own_of), calc_covar=result.calc_covar,
-        at_bound={own_of[n]: side for n, side in conditioning.at_bound.items() if n in own_of},
-        _explained=f"This is the data set {key!r} of a joint fit of {len(result)}; explain() of the joint result tells the whole.\n{result.reason}",
-        _call=FitCall(call.data[key], dict(data.coords), {}, None, call.nan_policy, result.method, None, result.scale_covar, result.calc_covar),
+        linear=tuple(own_of[n] for n in result._linear if n in own_of), calc_covar=result.calc_covar, covar_notes=result.covar_notes,
+        at_bound={own_of[n]: side for n, side in result._at_bound.items() if n in own_of},
+        _explained=f"This is the data set {key!r} of a joint fit of {len(result)}; the joint result's explain() tells the whole.\n"
+        f"{result.reason}",
+        _call=FitCall(call.data[key], dict(data.coords), {}, None, call.nan_policy, result.method, None, result.scale_covar),
     )  # fmt: skip
     part.kws = {}
     return part

@@ -29,9 +29,13 @@ class JointResult(SurfaceResult):
 
     def _adopt(self, model: Any, outcome: Outcome) -> None:
         super()._adopt(model, outcome)
+        problem: Any = innermost(outcome.bound.problem)
         self.weights = outcome.data.weights
         self.userargs = (self.data, self.weights)
-        problem: Any = innermost(outcome.bound.problem)
+        held = np.flatnonzero(outcome.solution.held)
+        lower, p = outcome.bound.problem.lower, outcome.solution.p
+        self._linear = outcome.bound.linear
+        self._at_bound = {self._names[j]: "min" if p[j] <= lower[j] else "max" for j in held}
         self._places = dict(zip(model.keys, (block.rows for block in problem.blocks), strict=True))
 
     # ---- data sets -------------------------------------------------------------------------------------------------------
@@ -79,6 +83,12 @@ class JointResult(SurfaceResult):
         """Where the rows of a data set stand in `residual`."""
         rows: slice = self._places[key]
         return rows
+
+    @property
+    def _costs(self) -> np.ndarray:
+        """What every row adds to `chisqr`: the squared residual, or its term of a loss."""
+        pointwise = self.__dict__.get("_pointwise")
+        return np.asarray(self.residual**2 if pointwise is None else pointwise)
 
     def _leverage(self, key: str) -> float:
         """How many parameters a data set pays for: the trace of its part of the hat matrix."""
@@ -273,7 +283,7 @@ class JointResult(SurfaceResult):
         if "_names" in self.__dict__ and self._outcome is not None:
             for key in self.keys():
                 self[key]
-            self._leverages
+            _ = self._leverages
         return super().__getstate__()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,12 +18,13 @@ STRIKING = 1e-3
 
 def scatter(result: JointResult) -> list[dict[str, Any]]:
     """Points, freedom and chi-square of every data set."""
+    if "_sets" in result.__dict__:  # a loaded fit
+        return [{"dataset": key, **facts} for key, facts in result._sets.items()]
     out = []
     for key in result:
         residual = result.residual[result._rows_of(key)]
         nfree = float(residual.size - result._leverage(key))
-        pointwise = result.__dict__.get("_pointwise")
-        chisqr = float(residual @ residual if pointwise is None else pointwise[result._rows_of(key)].sum())
+        chisqr = float(result._costs[result._rows_of(key)].sum())
         redchi = chisqr / nfree if nfree > 1e-9 else np.nan
         out.append({"dataset": key, "ndata": residual.size, "nfree": nfree, "chisqr": chisqr, "redchi": redchi})
     return out
@@ -39,7 +41,8 @@ def report_of_sets(result: JointResult) -> str:
         head += f" (of {len(rows)}, the {LINES // 2} with the largest and smallest scatter)"
     width = max(len(row["dataset"]) for row in shown)
     lines = [
-        f"    {row['dataset'] + ':':<{width + 1}} {row['ndata']} data points, chi-square = {row['chisqr']:.6g}, reduced chi-square = {row['redchi']:.6g}"
+        f"    {row['dataset'] + ':':<{width + 1}} {row['ndata']} data points, chi-square = {row['chisqr']:.6g}, "
+        f"reduced chi-square = {row['redchi']:.6g}"
         for row in shown
     ]
     return "\n".join([head, *lines]) + "\n"
@@ -65,6 +68,8 @@ def compared(result: JointResult) -> list[str]:
                 continue
             ratio = row["redchi"] / (rest / others)
             p = min(fisher.sf(ratio, row["nfree"], others), fisher.cdf(ratio, row["nfree"], others))
+        if not known and len(rows) == 2 and ratio < 1.0:
+            continue  # of two that differ, the one that scatters more is told
         if p < STRIKING / len(rows):
             found.append((float(p), row["dataset"], float(ratio)))
     lines = []
@@ -74,4 +79,4 @@ def compared(result: JointResult) -> list[str]:
         lines.append(f"The scatter of {key} is {np.sqrt(ratio):.3g} times {than}: {why}.")
     if len(found) > 5:
         lines.append(f"{len(found) - 5} more data sets scatter otherwise; see data_sets().")
-    return lines
+    return [textwrap.fill(line, 100, subsequent_indent="  ", break_on_hyphens=False) for line in lines]

@@ -192,6 +192,9 @@ class SurfaceModel(Documented, lmfit.Model):
         """
         if isinstance(model, SurfaceModel):
             return model
+        if hasattr(model, "parts"):
+            msg = "a JointModel is fitted by its own fit(), with data by key; it can't be wrapped, composed or fitted to one table"
+            raise ParameterError(msg)
         if isinstance(model, CompositeModel):
             out: SurfaceModel = SurfaceComposite(cls.from_lmfit(model.left), cls.from_lmfit(model.right), model.op)
             out.param_hints = {name: dict(hint) for name, hint in model.param_hints.items()}

@@ -8,6 +8,7 @@ from typing import Any
 
 import lmfit
 
+from ..exceptions import ParameterError
 from ..solve.verdict import Solution
 from .bound import Bound
 from .data import FitData
@@ -58,3 +59,18 @@ class Outcome:
     solver_status: Any = None
     solver_message: str | None = None
     model: Any = None  # as it stands for these data; see `settled`
+
+
+def refuse_mapped(result: Any) -> None:
+    """
+    For what needs the solver's own end: a result in another basis has none.
+
+    Raises
+    ------
+    ParameterError
+        If the result was made by `to_basis`.
+    """
+    basis = result.__dict__.get("_mapped")
+    if basis:
+        msg = f"this result was mapped to the {basis} basis and holds no solution to go on from; do that with the fit it was made of"
+        raise ParameterError(msg, basis=basis)

@@ -125,8 +125,13 @@ class Posterior:
     def covariance(self) -> np.ndarray:
         """Covariance of the samples after `burn`, shape (len(names), len(names))."""
         flat = self.flat()
-        size = np.where(flat.std(axis=0) > 0, flat.std(axis=0), 1.0)  # squares of 1e-200 would be nothing
+        size = self._size(flat)
         return np.atleast_2d(np.cov(flat / size, rowvar=False)) * size * size[:, None]
+
+    @staticmethod
+    def _size(flat: np.ndarray) -> np.ndarray:
+        """A power of two for each column: squares of 1e-200 would be nothing."""
+        return np.asarray(np.ldexp(1.0, np.frexp(np.abs(flat).max(axis=0, initial=5e-324))[1]))
 
     def __getstate__(self) -> dict[str, Any]:
         # samples travel; the model they were drawn from stays
@@ -147,7 +152,8 @@ class Posterior:
         import pandas as pd
 
         flat = self.flat()
-        sd = flat.std(axis=0, ddof=1) if len(flat) > 1 else np.full(len(self.names), np.nan)
+        size = self._size(flat)
+        sd = size * (flat / size).std(axis=0, ddof=1) if len(flat) > 1 else np.full(len(self.names), np.nan)
         with np.errstate(all="ignore"):
             n_eff = len(flat) / np.maximum(self.tau, 1.0)
             columns: dict[str, Any] = {"mean": flat.mean(axis=0), "sd": sd}
@@ -182,13 +188,18 @@ class Posterior:
             raise _missing("corner", "corner plots need") from err
         shown = list(names) if names is not None else list(self.names)
         flat = self.flat(thin=self.thin)[:, [self._index(name) for name in shown]]
-        centre, size = np.median(flat, axis=0), flat.std(axis=0)
         # a parameter that never moved has no range to draw
-        moving = [i for i, s in enumerate(size) if s > 0 and s > 4e-16 * abs(centre[i])]
+        moving = [i for i, column in enumerate(flat.T) if np.ptp(column) > 1e-15 * np.abs(column).max()]
         if not moving:
             msg = f"no sample of {', '.join(shown)} differs from the others; there is nothing to draw"
             raise ParameterError(msg)
-        kws = {"labels": [shown[i] for i in moving], "quantiles": (0.1587, 0.5, 0.8413), "show_titles": True, "title_fmt": ".4g"} | kws
+        kws = {
+            "labels": [shown[i] for i in moving],
+            "range": [0.999] * len(moving),
+            "quantiles": (0.1587, 0.5, 0.8413),
+            "show_titles": True,
+            "title_fmt": ".4g",
+        } | kws
         return draw(np.ascontiguousarray(flat[:, moving]), **kws)
 
     def to_arviz(self) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 from ..exceptions import ConvergenceWarning, CovarianceWarning, ParameterError
 from ..solve.hessian import NoCurvatureError, scales
 from ..solve.profile import Profiler, crossing
+from .outcome import refuse_mapped
 from .parameters import copy_parameters
 from .sampling import row_scale
 
@@ -32,6 +33,7 @@ class Profiles:
         call = result._call  # a loaded result says here that it has no data
         outcome = result._outcome
         if outcome is None:
+            refuse_mapped(result)
             msg = "a copied or loaded result holds no model code, so it can't be profiled; fit the data again for that"
             raise ParameterError(msg)
         if not math.isfinite(result._sd_scale):
@@ -43,7 +45,6 @@ class Profiles:
         self.sigma = row_scale(result)
         self.prob_func = prob_func
         self.profiler = Profiler(self.problem, self.p, result._covariance.root * result._sd_scale, self.sigma)
-        self.sd = np.sqrt(np.einsum("ij,ij->i", self.profiler.root, self.profiler.root))
 
     def index(self, name: str) -> int | None:
         """Place of a parameter; None if the model does not feel it."""
@@ -55,8 +56,8 @@ class Profiles:
 
     def error(self, j: int) -> float:
         """A length on the scale of a parameter's error, also for one held on its bound."""
-        if self.sd[j] > 0:
-            return float(self.sd[j])
+        if self.profiler.sd[j] > 0:
+            return float(self.profiler.sd[j])
         try:
             return float(scales(self.problem, self.p, self.sigma, np.array([j]))[0])
         except NoCurvatureError:

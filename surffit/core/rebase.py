@@ -103,6 +103,10 @@ def _changed_model(result: SurfaceResult, basis: str) -> tuple[Any, list[Change]
         changes.append(Change(tuple(leaf.prefix + name for name in leaf.coefficients), matrix))
         return new
 
+    if hasattr(result.model, "parts"):
+        first = next(iter(result.model.parts))
+        msg = f"to_basis() is for one data set; convert that part of the joint fit, e.g. result[{first!r}].to_basis({basis!r})"
+        raise ParameterError(msg)
     if not any(hasattr(leaf, "rebased") for leaf in leaves(result.model)):
         msg = (
             f"{result.model.name} has no polynomial surface, so there is no basis to change; to_basis() is for fits of PolynomialSurface "
@@ -148,7 +152,7 @@ def _assembled(
 ) -> SurfaceResult:  # fmt: skip
     """The new result: numbers of the fit that don't depend on the basis stay, the others are replaced."""
     for name in ("message", "reason", "conditioning", "rsquared", "best_fit", "residual_map"):
-        getattr(result, name)
+        getattr(result, name, None)  # one part of a joint fit has no conditioning of its own
     out = type(result).__new__(type(result))
     out.__dict__.update({name: value for name, value in result.__dict__.items() if name not in STALE})
     n = len(names)
@@ -183,7 +187,7 @@ def _assembled(
             out._constraints[name] = np.array(
                 [gradient[result._names.index(n)] if n in result._names and n not in values else 0.0 for n in names]
             )
-    out._outcome = None
+    out._outcome, out._mapped = None, basis
     was = getattr(next(leaf for leaf in leaves(result.model) if hasattr(leaf, "rebased")), "basis_name", "")
     head = f"Coefficients are in the {basis} basis: those of the fit in the {was} basis, mapped exactly, with their covariance."
     loose = [name for name, flag in zip(names, lost, strict=True) if flag and name in values]

@@ -12,6 +12,7 @@ from ..solve.hessian import NoCurvatureError
 from ..solve.ladder import ChainError, Climb, climb, hessian, mcmc
 from ..solve.posterior import NoStartError
 from ..solve.status import Status
+from .outcome import refuse_mapped
 from .sampling import drawn_seed, row_scale
 
 if TYPE_CHECKING:
@@ -37,13 +38,17 @@ class NamedCovariance:
         What is worth knowing about how it was had.
     """
 
-    def __init__(self, matrix: np.ndarray, names: tuple[str, ...], source: str, notes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, matrix: np.ndarray, names: tuple[str, ...], source: str, notes: tuple[str, ...] = (), errors: np.ndarray | None = None
+    ) -> None:
         self.matrix, self.names, self.source, self.notes = matrix, names, source, notes
+        self._errors = errors  # squares of 1e-200 would be nothing
 
     @property
     def stderr(self) -> dict[str, float]:
         """Standard errors by name."""
-        return {name: float(v) for name, v in zip(self.names, np.sqrt(self.matrix.diagonal()), strict=True)}
+        errors = np.sqrt(self.matrix.diagonal()) if self._errors is None else self._errors
+        return {name: float(v) for name, v in zip(self.names, errors, strict=True)}
 
     def __repr__(self) -> str:
         """One line: the names and the source."""
@@ -93,9 +98,11 @@ def by_name(result: SurfaceResult, estimator: str, rng: Any) -> NamedCovariance:
         raise ParameterError(msg)
     names = tuple(result.var_names)
     if estimator == result.covar_source and result.covar is not None and (rng is None or estimator != "mcmc"):
-        return NamedCovariance(result.covar.copy(), names, estimator, tuple(result.covar_notes))
+        kept = None if result.method == "emcee" else np.array([result.params[name].stderr for name in names], dtype=float)
+        return NamedCovariance(result.covar.copy(), names, estimator, tuple(result.covar_notes), kept)
     outcome = result._outcome
     if outcome is None:
+        refuse_mapped(result)
         held = f"only the covariance from the {result.covar_source}" if result.covar is not None else "no covariance"
         msg = f"a loaded result holds {held}, and neither data nor model code to find another; fit the data again for that"
         raise DocumentError(msg)
@@ -123,4 +130,5 @@ def by_name(result: SurfaceResult, estimator: str, rng: Any) -> NamedCovariance:
         msg = f"no covariance from the {estimator}: {err}"
         raise ParameterError(msg) from err
     stderr, correlation = laid_out(result, outcome, cov)
-    return NamedCovariance(matrix_of(stderr / result._sd_scale * sigma, correlation), names, estimator, notes)
+    errors = stderr / result._sd_scale * sigma
+    return NamedCovariance(matrix_of(errors, correlation), names, estimator, notes, errors)

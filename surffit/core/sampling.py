@@ -12,6 +12,7 @@ from ..solve.loss_covariance import cost_scale
 from ..solve.posterior import ILL, LEAST_ACCEPTED, STEPS_PER_TAU, Division, NoStartError, Run, Target, default_walkers, divide
 from ..solve.status import Status
 from .explain import listed
+from .outcome import refuse_mapped
 from .parameters import copy_parameters
 from .posterior import Evidence, Posterior
 from .progress import Progress
@@ -27,7 +28,11 @@ def drawn_seed(rng: Any) -> int:
         raise ParameterError(msg)
     if isinstance(rng, int | np.integer):
         return int(rng)
-    return int(np.random.default_rng(rng).integers(2**63))
+    try:
+        return int(np.random.default_rng(rng).integers(2**63))
+    except (TypeError, ValueError) as err:
+        msg = f"rng={rng!r}; give an integer, a numpy Generator, or None"
+        raise ParameterError(msg) from err
 
 
 def row_sigma(result: SurfaceResult) -> float | None:
@@ -42,6 +47,7 @@ def row_sigma(result: SurfaceResult) -> float | None:
 
 def _outcome(result: SurfaceResult) -> Any:
     if result._outcome is None:
+        refuse_mapped(result)
         msg = "a loaded result holds no data and no model code, so it can't be sampled; fit the data again for that"
         raise DocumentError(msg)
     return result._outcome

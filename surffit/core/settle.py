@@ -1,52 +1,85 @@
 """
 Models that take something from the data before they are fitted: the domain of a polynomial, the points of a basis.
 
-Such a model has a method ``on_data(data)`` that returns itself bound to the data, a copy; the model a user holds is never
-changed. The fit runs with the bound model, and the result keeps it, so that results of two data sets each evaluate right.
+Such a model has a method ``on_data(data)`` that returns itself bound to the data, a copy, and says by its attribute ``basis`` what
+its parameters mean then. The model a user holds is never changed. The fit runs with the bound model, and the result keeps it,
+so that results of two data sets each evaluate right.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import lmfit
 from lmfit.model import CompositeModel
 
-from .data import FitData
+from ..exceptions import ParameterError
+from .structure import leaves
+
+# bound models that a composite or joint model keeps, with what was traced for them
+KEPT = 32
 
 
-def settled(model: Any, data: FitData) -> Any:
+def settled(model: Any, data: Any) -> Any:
     """
     The model as it stands for these data.
 
     Parameters
     ----------
     model : SurfaceModel
-        Composites are looked into.
+        Composites and joint models are looked into.
     data : FitData
+        With `parts`, each one's data, for a joint model.
 
     Returns
     -------
     SurfaceModel
         The model itself if it takes nothing from data.
+
+    Raises
+    ------
+    ParameterError
+        If data sets share a parameter that would mean different things in them.
     """
+    if hasattr(model, "parts"):
+        return _joint(model, data)
     return replaced(model, lambda leaf: leaf.on_data(data) if hasattr(leaf, "on_data") else leaf)
 
 
-def replaced(model: Any, leaf: Any) -> Any:
+def replaced(model: Any, leaf: Callable[[Any], Any]) -> Any:
     """A composite with other leaves, kept with the composite; the model itself if ``leaf(part)`` is the part for all."""
     if not isinstance(model, CompositeModel):
         return leaf(model)
     left, right = replaced(model.left, leaf), replaced(model.right, leaf)
     if left is model.left and right is model.right:
         return model
-    cache: dict[Any, lmfit.Model] = model._structures
-    key = ("settled", id(left), id(right))
+    return _kept(model, (left, right), lambda: type(model)(left, right, model.op))
+
+
+def _joint(model: Any, data: Any) -> Any:
+    """A joint model of bound parts."""
+    parts = {key: settled(part, data.parts[key]) for key, part in model.parts.items()}
+    if all(parts[key] is part for key, part in model.parts.items()):
+        return model
+    meanings: dict[str, Any] = {}
+    for part in parts.values():
+        for leaf in leaves(part):
+            for name in leaf.param_names if hasattr(leaf, "on_data") else ():
+                if name in model.shared and meanings.setdefault(name, leaf.basis) != leaf.basis:
+                    msg = f"{name} is shared, but the data sets differ in range, so that it would mean another coefficient in each"
+                    raise ParameterError(f"{msg}; give the polynomials a common domain=", name=name)
+    return _kept(model, tuple(parts.values()), lambda: type(model)(parts, model.shared, name=model._name))
+
+
+def _kept(model: Any, parts: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """The model of these parts, from the last time or new; the parts stay alive with it, so that their ids are theirs."""
+    cache: dict[Any, Any] = model._structures
+    key = ("settled", *map(id, parts))
     if key not in cache:
-        out = type(model)(left, right, model.op)
+        out = make()
         out.param_hints = {name: dict(hint) for name, hint in model.param_hints.items()}
+        while len(cache) >= KEPT:
+            cache.pop(next(iter(cache)), None)
         cache[key] = out
-        # the first fit has made room for itself already
-        while len(cache) > 64:
-            cache.pop(next(iter(cache)))
+        return out
     return cache[key]

@@ -9,17 +9,18 @@ Functions
 ---------
 save, load
     Write and read one fit, model or posterior.
-document, read_result, read_model, read_posterior
+document, read_result, read_joint, read_model, read_posterior
     The same as a dict, for the shell and for other carriers.
 dumps, parse, write_atomic
     Strict JSON text, a strict way to read it, a safe way to write: what other documents share.
 """
 
 from surffit.io.files import dumps, parse, write_atomic
+from surffit.io.joints import read_joint
 from surffit.io.models import read_model
 from surffit.io.posteriors import read_posterior
 from surffit.io.reading import read_result
 from surffit.io.store import load, save
 from surffit.io.writing import document
 
-__all__ = ["document", "dumps", "load", "parse", "read_model", "read_posterior", "read_result", "save", "write_atomic"]
+__all__ = ["document", "dumps", "load", "parse", "read_joint", "read_model", "read_posterior", "read_result", "save", "write_atomic"]

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
-    "FLAGS", "KEYS", "LISTS", "MODEL_KEYS", "MOST_PARAMETERS", "NUMBERS", "PARAM_KEYS", "SCHEMA", "STATS", "TEXTS", "WHOLE", "WORDS",
-    "check_expression", "check_name", "check_text", "clean", "exactly", "floats", "in_order", "is_plain", "real", "shown",
+    "COST", "FLAGS", "KEYS", "LISTS", "MODEL_KEYS", "MOST_PARAMETERS", "NUMBERS", "PARAM_KEYS", "SCHEMA", "STATS", "TEXTS",
+    "WHOLE", "WORDS", "check_expression", "check_name", "check_text", "clean", "exactly", "floats", "in_order", "is_plain",
+    "real", "shown",
 ]  # fmt: skip
 
 SCHEMA = "surffit.result/1"
@@ -23,8 +24,8 @@ KEYS = {"schema", "surffit", "model", "params", "chisqr", "redchi", "covar", "co
 PARAM_KEYS = {"value", "stderr", "vary", "min", "max", "expr", "init_value"}
 MODEL_KEYS = {"graph": {"kind", "name", "independent_vars", "graph"}, "registered": {"kind", "name", "options"}}
 WORDS = ("method", "message", "reason")
-WHOLE = ("ndata", "nvarys", "nfree", "nfev", "solver_status")
-NUMBERS = ("aic", "bic", "rsquared")
+WHOLE = ("ndata", "nvarys", "nfev", "solver_status")
+NUMBERS = ("nfree", "aic", "bic", "rsquared")
 FLAGS = ("success", "errorbars", "aborted", "scale_covar")
 STATS = (
     "method", "ndata", "nvarys", "nfree", "nfev", "aic", "bic", "rsquared", "success", "message", "errorbars", "aborted",
@@ -32,6 +33,8 @@ STATS = (
 )  # fmt: skip
 LISTS = ("status", "linear", "at_bound")
 TEXTS = ("explain", "data_sha256")
+# only where there is something to say: the loss and the priors in words, how a point scatters, why earlier errors did not serve
+COST = ("loss", "priors", "scatter", "covar_notes")
 LONGEST_TEXT = 100_000
 MOST_PARAMETERS = 10_000
 DEEPEST_CHAIN = 500
@@ -208,9 +211,11 @@ def _tower(node: Any) -> bool:
 
 
 def is_plain(value: Any, depth: int = 3) -> bool:
-    """Whether a registered model's options are numbers, strings and lists of them."""
+    """Whether a registered model's options are numbers, short texts without control characters, and lists of them."""
     if isinstance(value, dict):
         return depth > 0 and all(isinstance(key, str) and is_plain(item, depth - 1) for key, item in value.items())
+    if isinstance(value, str):
+        return clean(value, 2000) == value
     if isinstance(value, list | tuple):
         return depth > 0 and all(is_plain(item, depth - 1) for item in value)
-    return value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
+    return value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))

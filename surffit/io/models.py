@@ -32,7 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["SCHEMA", "model_document", "read_graph", "read_model", "read_registered"]
+__all__ = ["SCHEMA", "made", "model_document", "read_graph", "read_model", "read_registered"]
 
 SCHEMA = "surffit.model/1"
 OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
@@ -40,9 +40,10 @@ HINTS = ("value", "vary", "min", "max", "expr")
 COMMON = {"kind", "hints", "linear", "nan_policy"}
 KEYS = {
     "graph": COMMON | {"name", "function", "prefix", "independent_vars", "defaults", "graph"},
-    "registered": COMMON | {"name", "options"},
+    "registered": COMMON | {"name", "options", "label"},
     "composite": {"kind", "operator", "left", "right", "hints"},
 }
+JOINT_KEYS = {"kind", "name", "shared", "models", "parts", "hints"}
 DEEPEST = 200
 
 
@@ -70,13 +71,27 @@ def model_document(model: Any) -> dict[str, Any]:
     """
     from surffit.core.model import SurfaceModel
 
-    content = {"schema": SCHEMA, "surffit": __version__, "model": _write(SurfaceModel.from_lmfit(model), 0)}
+    written = _write_joint(model) if hasattr(model, "parts") else _write(SurfaceModel.from_lmfit(model), 0)
+    content = {"schema": SCHEMA, "surffit": __version__, "model": written}
     try:
         read_model(content)
     except UnsafeFileError as err:
         msg = f"the model {clean(str(model._name))[:80]!r} can't be kept in a document: {err}"
         raise DocumentError(msg) from err
     return content
+
+
+def _write_joint(model: Any) -> dict[str, Any]:
+    """A joint model; a part that serves several data sets is written once."""
+    parts = list({id(part): part for part in model.parts.values()}.values())
+    return {
+        "kind": "joint",
+        "name": model._name,
+        "shared": list(model.shared),
+        "models": [_write(part, 1) for part in parts],
+        "parts": {key: next(i for i, one in enumerate(parts) if one is part) for key, part in model.parts.items()},
+        "hints": _write_hints(model),
+    }
 
 
 def _write(model: Any, depth: int) -> dict[str, Any]:
@@ -105,7 +120,7 @@ def _write(model: Any, depth: int) -> dict[str, Any]:
     }
     known = _registered(model)
     if known is not None:
-        return {"kind": "registered", "name": known[0], "options": known[1], **common}
+        return {"kind": "registered", "name": known[0], "options": known[1], "label": model._name, **common}
     return {**_write_graph(model), **common}
 
 
@@ -162,6 +177,12 @@ def _registered(model: Any) -> tuple[str, dict[str, Any]] | None:
     from surffit.registry import get_model, name_of, registered_as
 
     known = registered_as(model)
+    told = getattr(model, "document_options", None)  # a model that knows how it was made
+    if told is not None:
+        name, options = name_of(type(model)), told()
+        if name is None or options is None:
+            return None
+        known = (name, options)
     if known is None:
         wrapped = getattr(model, "wrapped", model)
         name = name_of(type(wrapped))
@@ -181,7 +202,7 @@ def _registered(model: Any) -> tuple[str, dict[str, Any]] | None:
     if not alike or not _same_options(again.opts, model.opts):
         return None
     # an instance that did not come from the registry may have been given any function
-    return (name, options) if registered_as(model) is not None or again.func is model.func else None
+    return (name, options) if told is not None or registered_as(model) is not None or again.func is model.func else None
 
 
 def _same_options(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
@@ -218,8 +239,16 @@ def read_model(content: Mapping[str, Any], model: Any = None) -> Any:
         raise DocumentError(msg)
     exactly(content, {"schema", "surffit", "model"}, "the document")
     check_text(content["surffit"], "the version", 100)
-    built = _read(content["model"], 0)
+    joint = isinstance(content["model"], Mapping) and content["model"].get("kind") == "joint"
+    built = _read_joint(content["model"]) if joint else _read(content["model"], 0)
+    _check_hints(built)
+    return built
+
+
+def _check_hints(built: Any) -> None:
+    """Refuse hints whose constraints are outside the whitelist, speak of strangers or in circles; keep lmfit from endless numbers."""
     known = {name for node in _nodes(built) for name in (*node.param_names, *(node.prefix + hint for hint in node.param_hints))}
+    known |= set(built.names.all) if hasattr(built, "parts") else set()
     if len(known) > MOST_PARAMETERS:
         msg = f"the model has {len(known)} parameters, where at most {MOST_PARAMETERS} are read"
         raise UnsafeFileError(msg)
@@ -231,7 +260,6 @@ def read_model(content: Mapping[str, Any], model: Any = None) -> Any:
         for hint in node.param_hints.values():
             if "expr" in hint:
                 hint["expr"] = floats(hint["expr"])
-    return built
 
 
 def _nodes(model: Any) -> Iterator[Any]:
@@ -260,7 +288,7 @@ def _read(content: Any, depth: int) -> Any:
             msg = f"the operator {shown(sign)} joins no models; surffit writes {' '.join(OPERATORS)}"
             raise UnsafeFileError(msg)
         left, right = _read(content["left"], depth + 1), _read(content["right"], depth + 1)
-        model = _made(lambda: SurfaceComposite(left, right, OPERATORS[sign]), "the composite")
+        model = made(lambda: SurfaceComposite(left, right, OPERATORS[sign]), "the composite")
     else:
         linear, policy = content["linear"], content["nan_policy"]
         if linear is not None and not (isinstance(linear, list) and len(linear) <= MOST_PARAMETERS):
@@ -272,6 +300,8 @@ def _read(content: Any, depth: int) -> Any:
             msg = f'the nan_policy is {shown(policy)}; surffit writes "raise" or "omit"'
             raise UnsafeFileError(msg)
         model = read_graph(content) if kind == "graph" else read_registered(content)
+        if kind == "registered":
+            model._name = check_text(content["label"], "the model's label", 2000)
         model._stated_linear = None if linear is None else tuple(linear)
         model.nan_policy = policy
         absent = [name for name in linear or () if name not in model.param_names and model.prefix + name not in model.param_names]
@@ -280,6 +310,40 @@ def _read(content: Any, depth: int) -> Any:
             raise UnsafeFileError(msg)
     for name in hints:
         check_name(model.prefix + name, UnsafeFileError)
+    model.param_hints = hints
+    return model
+
+
+def _read_joint(content: Mapping[str, Any]) -> Any:
+    """A joint model."""
+    from surffit.core.joint import JointModel
+
+    exactly(content, JOINT_KEYS, "the joint model")
+    name, shared, models, parts = (
+        check_text(content["name"], "the model's name", 2000),
+        content["shared"],
+        content["models"],
+        content["parts"],
+    )
+    lists = isinstance(shared, list) and isinstance(models, list) and isinstance(parts, Mapping)
+    if not lists or not 0 < len(models) <= len(parts) <= MOST_PARAMETERS or len(shared) > MOST_PARAMETERS:
+        msg = (
+            f"the joint model has shared = {shown(shared)}, models = {shown(models)} and parts = {shown(parts)}; surffit never writes that"
+        )
+        raise UnsafeFileError(msg)
+    for one in (*shared, *parts):
+        check_name(one, UnsafeFileError)
+    for key, place in parts.items():
+        if type(place) is not int or not 0 <= place < len(models):
+            msg = f"the data set {key} has the model {shown(place)} of {len(models)}"
+            raise UnsafeFileError(msg)
+    built = [_read(one, 1) for one in models]
+    for one in built:
+        _check_hints(one)  # before a joint model makes parameters of them
+    model = made(lambda: JointModel({key: built[place] for key, place in parts.items()}, shared, name=name), "the joint model")
+    hints = _read_hints(content["hints"])
+    for hint in hints:
+        check_name(hint, UnsafeFileError)
     model.param_hints = hints
     return model
 
@@ -336,10 +400,10 @@ def read_graph(content: Mapping[str, Any]) -> Any:
         func = GraphFunction(graph, function, variables, numbers)
         return SurfaceModel(func, list(variables), prefix=prefix, name=name)
 
-    return _made(build, f"the model {name[:80]!r}")
+    return made(build, f"the model {name[:80]!r}")
 
 
-def _made(build: Any, what: str) -> Any:
+def made(build: Any, what: str) -> Any:
     """What a constructor makes; its complaints are about the document here."""
     try:
         return build()

@@ -187,10 +187,11 @@ def read_posterior(content: Mapping[str, Any], model: Any = None, *, path: Any =
         raise UnsafeFileError(msg, path=str(beside))
     steps, walkers, names = content["chain"]["steps"], content["chain"]["walkers"], content["names"]
     chain, log_prob = _unpack(raw, (steps, walkers, len(names)), beside.name)
+    tau = np.array([real(value, "tau") for value in content["tau"]])
     posterior = Posterior(
-        names, chain, log_prob, acceptance=real(content["acceptance"], "acceptance"), tau=np.array([real(value, "tau") for value in content["tau"]]),
-        converged=content["converged"], burn=content["burn"], thin=content["thin"], seed=int(content["seed"]),
-        marginalised=content["marginalised"], derived=content["derived"], notes=content["notes"],
+        names, chain, log_prob, acceptance=real(content["acceptance"], "acceptance"), tau=tau, converged=content["converged"],
+        burn=content["burn"], thin=content["thin"], seed=int(content["seed"]), marginalised=content["marginalised"],
+        derived=content["derived"], notes=content["notes"],
     )  # fmt: skip
     if content["evidence"] is not None:
         posterior._evidence = Evidence(*(real(content["evidence"][key], key) for key in ("ln_z", "error")))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from surffit.exceptions import DocumentError, UnsafeFileError
 from surffit.io.checks import (
+    COST,
     FLAGS,
     KEYS,
     LISTS,
@@ -32,7 +34,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["read_result"]
+__all__ = ["read_numbers", "read_part", "read_result"]
 
 
 def read_result(content: Mapping[str, Any], model: Any = None) -> Any:
@@ -60,14 +62,20 @@ def read_result(content: Mapping[str, Any], model: Any = None) -> Any:
     from surffit.core.restore import restore  # core stands on lmfit, whose import costs a second
 
     exactly(content, KEYS, "the document")
+    params, covar, covar_names, stats = read_numbers(content)
+    built = read_part(content["model"]) if model is None else _given_model(model, params)
+    return restore(built, params, covar=covar, covar_names=covar_names, stats=stats)
+
+
+def read_numbers(content: Mapping[str, Any]) -> tuple[Any, Any, list[str], dict[str, Any]]:
+    """What every fit's document has: parameters, covariance (k, k) or None with its names, statistics."""
     check_text(content["surffit"], "the version", 100)
     params = _read_params(content["params"])
     covar, covar_names = _read_covar(content["covar"], params)
     stats = _read_stats(content["stats"])
     stats |= {name: real(content[name], name) for name in ("chisqr", "redchi")}
     stats["covar_source"] = check_text(content["covar_source"], "covar_source")
-    built = _read_model(content["model"]) if model is None else _given_model(model, params)
-    return restore(built, params, covar=covar, covar_names=covar_names, stats=stats)
+    return params, covar, covar_names, stats
 
 
 def _read_params(content: Any) -> Any:
@@ -100,7 +108,8 @@ def _read_params(content: Any) -> Any:
             raise UnsafeFileError(msg) from err
     _read_constraints({name: entry["expr"] for name, entry in content.items() if entry["expr"] is not None}, params)
     for name, entry in content.items():
-        params[name].init_value = real(entry["init_value"], f"init_value of {name}")
+        first = real(entry["init_value"], f"init_value of {name}")
+        params[name].init_value = None if math.isnan(first) else first  # a tied parameter has no start
         params[name].stderr = real(entry["stderr"], f"stderr of {name}")
         if params[name].stderr < 0:
             msg = f"parameter {name} has the negative standard error {params[name].stderr}; surffit never writes that"
@@ -151,7 +160,8 @@ def _read_covar(content: Any, params: Any) -> tuple[Any, list[str]]:
 
 def _read_stats(content: Any) -> dict[str, Any]:
     """Statistics: numbers, words, switches, and lists of words."""
-    exactly(content, {*STATS, *LISTS, *TEXTS}, "stats")
+    known = {*STATS, *LISTS, *TEXTS}
+    exactly(content, known | (set(content) & set(COST) if isinstance(content, Mapping) else set()), "stats")
     stats: dict[str, Any] = {}
     for name, value in content.items():
         if name in LISTS:
@@ -159,8 +169,10 @@ def _read_stats(content: Any) -> dict[str, Any]:
                 msg = f"stats has {name} = {shown(value)}, where a list of names belongs"
                 raise UnsafeFileError(msg)
             stats[name] = _read_status(value) if name == "status" else tuple(check_text(item, name, 200) for item in value)
+        elif name in COST:
+            stats |= _read_cost(name, value)
         elif value is None:
-            stats[name] = None
+            stats[name] = math.nan if name == "nfree" else None
         elif name in FLAGS:
             if not isinstance(value, bool):
                 msg = f"stats has {name} = {shown(value)}, where true, false or null belongs"
@@ -172,10 +184,27 @@ def _read_stats(content: Any) -> dict[str, Any]:
                 raise UnsafeFileError(msg)
             stats[name] = value
         elif name in NUMBERS:
-            stats[name] = real(value, name)
+            stats[name] = value if type(value) is int else real(value, name)
         else:
             stats[name] = check_text(value, name)
     return stats
+
+
+def _read_cost(name: str, value: Any) -> dict[str, Any]:
+    """What a fit with a loss or priors says of them, in words; the functions themselves are code and stay behind."""
+    if name == "scatter" and value is not None:
+        return {"_scatter": check_text(value, name, 20) if isinstance(value, str) and value not in ("inf", "-inf") else real(value, name)}
+    if name == "covar_notes":
+        if not isinstance(value, list) or len(value) > MOST_PARAMETERS:
+            msg = f"stats has covar_notes = {shown(value)}, where a list of sentences belongs"
+            raise UnsafeFileError(msg)
+        return {name: tuple(check_text(item, name) for item in value)}
+    if name in ("loss", "scatter"):
+        return {name: check_text(value, name, 200)}
+    if not isinstance(value, Mapping) or len(value) > MOST_PARAMETERS:
+        msg = f"stats has priors = {shown(value)}, where an object with words for each parameter belongs"
+        raise UnsafeFileError(msg)
+    return {name: {check_text(of, "a prior's parameter", 1000): check_text(words, "a prior", 1000) for of, words in value.items()}}
 
 
 def _read_status(names: list[str]) -> Any:
@@ -191,7 +220,7 @@ def _read_status(names: list[str]) -> Any:
     return status
 
 
-def _read_model(content: Any) -> Any:
+def read_part(content: Any) -> Any:
     """The model of a document: from its graph, by its name through the registry, or None."""
     if content is None:
         return None

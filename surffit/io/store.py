@@ -11,6 +11,8 @@ from surffit._version import __version__
 from surffit.exceptions import DocumentError, PluginError
 from surffit.io.checks import SCHEMA, clean, shown
 from surffit.io.files import MAX_BYTES, dumps, parse, path_of, read_text, write_atomic
+from surffit.io.joints import SCHEMA as JOINT
+from surffit.io.joints import read_joint
 from surffit.io.models import SCHEMA as MODEL
 from surffit.io.models import read_model
 from surffit.io.posteriors import SCHEMA as POSTERIOR
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["load", "save"]
 
 GROUP = "surffit.documents"
-READERS: dict[str, Callable[..., Any]] = {SCHEMA: read_result, MODEL: read_model, POSTERIOR: read_posterior}
+READERS: dict[str, Callable[..., Any]] = {SCHEMA: read_result, MODEL: read_model, POSTERIOR: read_posterior, JOINT: read_joint}
 
 
 def save(thing: Any, path: str | os.PathLike[str]) -> None:

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["document"]
+__all__ = ["document", "model_of", "numbers_of"]
 
 
 def document(thing: Any) -> dict[str, Any]:
@@ -48,10 +48,17 @@ def document(thing: Any) -> dict[str, Any]:
     from lmfit import Model
 
     with np.errstate(all="ignore"):  # constraints are evaluated on the way
-        return model_document(thing) if isinstance(thing, Model) else _result_document(thing)
+        if isinstance(thing, Model):
+            return model_document(thing)
+        if isinstance(getattr(thing, "model", None), Model) and hasattr(thing.model, "parts"):
+            from surffit.io.joints import joint_document
+
+            return joint_document(thing)
+        return {"schema": SCHEMA, "surffit": __version__, "model": model_of(thing), **numbers_of(thing)}
 
 
-def _result_document(result: Any) -> dict[str, Any]:
+def numbers_of(result: Any) -> dict[str, Any]:
+    """The entries that every fit's document has, whatever its model."""
     names = tuple(result.params)
     if len(names) > MOST_PARAMETERS:
         msg = f"a fit of {len(names)} parameters can't be kept in a document, which holds at most {MOST_PARAMETERS}"
@@ -62,9 +69,6 @@ def _result_document(result: Any) -> dict[str, Any]:
             check_expression(name, par.expr, names, DocumentError)
     in_order({name: par.expr for name, par in result.params.items() if par.expr is not None}, DocumentError)  # for its complaints
     return {
-        "schema": SCHEMA,
-        "surffit": __version__,
-        "model": _model_document(result),
         "params": {
             name: {
                 "value": number(par.value),
@@ -85,7 +89,7 @@ def _result_document(result: Any) -> dict[str, Any]:
     }
 
 
-def _model_document(result: Any) -> dict[str, Any] | None:
+def model_of(result: Any) -> dict[str, Any] | None:
     """The model as its graph, by its registered name, or None."""
     from surffit.registry import registered_as
     from surffit.trace.document import to_document
@@ -157,6 +161,8 @@ def _stats(result: Any) -> dict[str, Any]:
             stats[name] = clean(str(value))
         elif name in FLAGS:
             stats[name] = bool(value)
+        elif isinstance(value, Integral):
+            stats[name] = int(value)
         elif name in WHOLE:
             whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
             # priors leave a freedom that is no whole number
@@ -171,7 +177,23 @@ def _stats(result: Any) -> dict[str, Any]:
         stats[name] = list(getattr(found, name, ()))
     stats["explain"] = clean(result.explain()) if hasattr(result, "explain") else ""
     stats["data_sha256"] = _digest(result)
-    return stats
+    return stats | _cost(result)
+
+
+def _cost(result: Any) -> dict[str, Any]:
+    """A loss and priors in words, and what the bands need of them."""
+    from surffit.core.costnames import loss_name, prior_names
+
+    found: dict[str, Any] = {
+        "loss": loss_name(result),
+        "priors": {clean(name, 1000): clean(words, 1000) for name, words in prior_names(result).items()},
+        "covar_notes": [clean(str(note)) for note in getattr(result, "covar_notes", None) or ()],
+    }
+    scatter = result.__dict__.get("_scatter")
+    found["scatter"] = scatter if isinstance(scatter, str) else number(scatter)
+    if found["loss"] is not None:
+        found["loss"] = clean(found["loss"], 200)
+    return {name: value for name, value in found.items() if value not in (None, {}, [])}
 
 
 def _digest(result: Any) -> str | None:
@@ -179,6 +201,15 @@ def _digest(result: Any) -> str | None:
     observed = getattr(result, "observed", None)
     if observed is None or observed.data is None:
         return getattr(result, "data_sha256", None)  # a loaded fit keeps what its file said
+    digest = hashlib.sha256()
+    if hasattr(observed, "parts"):
+        for key, part in observed.parts.items():
+            digest.update(f"{key} {_digest_of(part)}".encode())
+        return digest.hexdigest()
+    return _digest_of(observed)
+
+
+def _digest_of(observed: Any) -> str:
     import numpy as np
 
     digest = hashlib.sha256()

@@ -117,6 +117,8 @@ def make_view(result: Any, *, parse_complex: str = "abs", yerr: Any = None, titl
     if parse_complex not in _PARTS:
         msg = f"parse_complex is {parse_complex!r}; give one of {', '.join(map(repr, _PARTS))}"
         raise ValueError(msg)
+    if hasattr(result, "data_sets"):
+        result.plot()  # several data sets have no one picture: says what to call
     observed = getattr(result, "observed", None)
     if observed is None:
         msg = "this result holds no data (it comes from a document), so there is nothing to draw; fit again to plot"

@@ -276,13 +276,13 @@ class ArrowCurvature:
         self.own: list[np.ndarray] = []
         self.cross: list[np.ndarray] = []
         self.top = np.zeros((top.shape[1], top.shape[1]))
-        for block, share, inverse, carried, curved in zip(problem.blocks, f.shares, f.inverses, f.carried, curvatures, strict=True):
+        for block, inverse, carried, curved in zip(problem.blocks, f.inverses, f.carried, curvatures, strict=True):
             mine = place[block.index]
             kept = mine >= 0
             mine = mine[kept]
             b = curved[np.ix_(kept, kept)] / f.scale[mine] / f.scale[mine][:, None]
             private = numbers[mine] < 0
-            inner = np.flatnonzero(private)  # in the order of share.columns
+            inner = np.flatnonzero(private)  # in the order of the block's share of the factor
             outer = np.flatnonzero(~private)
             bpp, bps, bss = b[np.ix_(inner, inner)], b[np.ix_(inner, outer)], b[np.ix_(outer, outer)]
             t = top[numbers[mine[outer]]]

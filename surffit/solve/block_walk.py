@@ -8,6 +8,7 @@ number of blocks.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,54 @@ from .separable import IMITATED, DenseEngine, Engine, Inner, walk
 from .status import Status
 
 
+@dataclass(slots=True, eq=False)
+class Eliminated:
+    """The linear parameters solved block by block at one alpha, with the factors that say how sure they are."""
+
+    c: np.ndarray
+    chi2: float
+    factors: list[Factor]
+    top: Factor | None  # of the shared columns, projected and scaled; None without any
+    scale: np.ndarray  # of the shared columns
+    shared: np.ndarray  # their numbers among the linear parameters
+    own: list[tuple[np.ndarray, np.ndarray, np.ndarray]]  # each block's own numbers, those of its shared ones in `top`, and their columns
+
+    @property
+    def pivots(self) -> np.ndarray:
+        """Diagonal of the arrow R of the scaled columns, in size."""
+        parts = [f.pivots for f in self.factors]
+        return np.concatenate(parts if self.top is None else [*parts, self.top.pivots])
+
+    @property
+    def full_rank(self) -> bool:
+        """Whether the data tell all linear parameters apart here."""
+        return self.pivots.size == self.c.size
+
+    @property
+    def log_volume(self) -> float:
+        """ln det R of the columns as they are."""
+        scales = [f.scale for f in self.factors] + [self.scale]
+        return float(np.log(self.pivots).sum() + sum(np.log(scale).sum() for scale in scales))
+
+    def draw(self, sigma: float, rng: np.random.Generator) -> np.ndarray:
+        """Linear parameters (k,) from their posterior at this alpha, for rows of standard deviation sigma."""
+        out = self.c.copy()
+        moved = np.zeros(self.shared.size)
+        if self.top is not None:
+            moved[self.top.pivot] = self.top.solve_r(rng.standard_normal(self.top.rank))
+            moved /= self.scale
+            out[self.shared] += sigma * moved
+        for f, (own, numbers, phi) in zip(self.factors, self.own, strict=True):
+            z = rng.standard_normal(f.rank)
+            if numbers.size:
+                z = z - f.qt(moved[numbers] @ phi)
+            out[own[f.pivot]] += sigma * f.solve_r(z) / f.scale[f.pivot]
+        return out
+
+
+NONE = np.empty(0, dtype=int)
+
+
 class BlockEngine:
     """Elimination block by block; see `solve.separable.Engine`."""
 
@@ -35,13 +84,18 @@ class BlockEngine:
         self.shared = np.flatnonzero(common[problem.m :])  # numbers among the linear parameters
         number = np.full(problem.k, -1)
         number[self.shared] = np.arange(self.shared.size)
-        self.layout: list[tuple[Block, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+        self.layout: list[tuple[Block, np.ndarray, np.ndarray]] = []  # which of its linear parameters are its own, and which not
         for block in problem.blocks:
             solved = block.solved - problem.m
             private = number[solved] < 0
-            self.layout.append((block, private, solved[private], ~private, number[solved[~private]]))
+            self.layout.append((block, private, ~private))
 
     def inner(self, alpha: np.ndarray) -> Inner | None:
+        found = self.eliminated(alpha)
+        return None if found is None else Inner(alpha, found.c, found.chi2, found)
+
+    def eliminated(self, alpha: np.ndarray, bounds: bool = True) -> Eliminated | None:
+        """The linear part solved at alpha, within its bounds or regardless of them; None where the model isn't finite."""
         problem = self.problem
         problem.nfev += 1
         parts = []
@@ -54,9 +108,9 @@ class BlockEngine:
         found = self._solve(parts, free, np.zeros(problem.k))
         if found is None:
             return None
-        if problem.linear_bounded:
+        if bounds and problem.linear_bounded:
             lower, upper = problem.lower[self.m :], problem.upper[self.m :]
-            if (found[0] < lower).any() or (found[0] > upper).any():
+            if (found.c < lower).any() or (found.c > upper).any():
                 held = self._active(parts, lower, upper)
                 if held is None:
                     return None
@@ -64,13 +118,10 @@ class BlockEngine:
                 found = self._solve(parts, ~active, np.where(active, c, 0.0))
                 if found is None:
                     return None
-                found[0][~active] = np.clip(found[0], lower, upper)[~active]
-        c, chi2, work = found
-        return Inner(alpha, c, chi2, work) if np.isfinite(chi2) else None
+                found.c[~active] = np.clip(found.c, lower, upper)[~active]
+        return found if np.isfinite(found.chi2) else None
 
-    def _solve(
-        self, parts: list[tuple[np.ndarray, np.ndarray]], free: np.ndarray, known: np.ndarray
-    ) -> tuple[np.ndarray, float, tuple[list[Factor], Factor | None]] | None:
+    def _solve(self, parts: list[tuple[np.ndarray, np.ndarray]], free: np.ndarray, known: np.ndarray) -> Eliminated | None:
         """Linear parameters, chi-square and factors, with those that are not free at known values."""
         problem = self.problem
         c = known.copy()
@@ -83,7 +134,7 @@ class BlockEngine:
         whole = np.zeros((common.size, problem.N))
         target = np.empty(problem.N)
         chi2 = 0.0
-        for (block, private, places, others, _), (left, phi) in zip(self.layout, parts, strict=True):
+        for (block, private, others), (left, phi) in zip(self.layout, parts, strict=True):
             solved = block.solved - self.m
             fixed = ~free[solved]
             if fixed.any():
@@ -96,13 +147,14 @@ class BlockEngine:
             if not common.size:
                 c[solved[own]], r = solve(f, left)
                 chi2 += float(r @ r)
+                rest.append((solved[own], NONE, phi[:0]))
                 continue
             both = np.flatnonzero(others & ~fixed)
             whole[number[solved[both]], block.rows] = phi[both]
             target[block.rows] = left
             rest.append((solved[own], number[solved[both]], phi[both]))
         if not common.size:
-            return c, chi2, (factors, None)
+            return Eliminated(c, chi2, factors, None, np.empty(0), common, rest)
         scale = column_scales(whole)
         if scale is None:
             return None
@@ -121,7 +173,7 @@ class BlockEngine:
         c[common] = shared
         for (block, *_), f, (own, numbers, phi) in zip(self.layout, factors, rest, strict=True):
             c[own] = f.coefficients(f.qt(target[block.rows] - shared[numbers] @ phi))
-        return c, float(r @ r), (factors, top)
+        return Eliminated(c, float(r @ r), factors, top, scale, common, rest)
 
     def _active(
         self, parts: list[tuple[np.ndarray, np.ndarray]], lower: np.ndarray, upper: np.ndarray
@@ -150,7 +202,8 @@ class BlockEngine:
         problem.nfev += 1
         problem.njev += 1
         p = np.concatenate([point.alpha, point.c])
-        factors, top = point.work
+        found: Eliminated = point.work
+        factors, top = found.factors, found.top
         A, g, size = np.zeros((m, m)), np.zeros(m), np.zeros(m)
         wide = None if top is None or not top.rank else np.zeros((m, problem.N))
         for (block, *_), f in zip(self.layout, factors, strict=True):

@@ -65,6 +65,18 @@ class BlockKernel:
         for block in self.blocks:
             block.problem.kernel.settle(p[block.searched], p[block.solved])
 
+    def second(self, alpha: np.ndarray, c: np.ndarray) -> Sequence[tuple[int, int, Any]] | None:
+        """Second derivatives of each block's values, (i, j, array) with joint places; None if one block has none."""
+        p = np.concatenate([alpha, c])
+        out: list[tuple[int, int, Any]] = []
+        for block in self.blocks:
+            found = block.problem.kernel.second(p[block.searched], p[block.solved])
+            if found is None:
+                return None
+            places = block.index.tolist()
+            out += [(max(places[i], places[j]), min(places[i], places[j]), array) for i, j, array in found]
+        return out
+
     @property
     def patched(self) -> int:
         """Derivative values that were recomputed numerically."""

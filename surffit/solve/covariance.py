@@ -167,6 +167,13 @@ def refine_root(here: Local) -> None:
         here._left = left * np.sqrt(inverse.diagonal() / np.einsum("ij,ij->i", left, left))[:, None]
 
 
+def lengths(rows: np.ndarray) -> np.ndarray:
+    """Norms of rows (n, r) of any size: squares of 1e-200 would be nothing."""
+    largest = np.abs(rows).max(axis=1, initial=0.0)
+    unit = rows / np.where(largest > 0, largest, 1.0)[:, None]
+    return np.asarray(largest * np.sqrt(np.einsum("ij,ij->i", unit, unit)))
+
+
 def from_root(root: np.ndarray, which: np.ndarray, n: int, null: np.ndarray, undetermined: np.ndarray) -> Covariance:
     """
     Covariance from a root of it for some of the parameters, the others held or fixed along the null directions.
@@ -183,14 +190,12 @@ def from_root(root: np.ndarray, which: np.ndarray, n: int, null: np.ndarray, und
     """
     whole = np.zeros((n, root.shape[1]))
     whole[which] = root
-    largest = np.abs(whole).max(axis=1, initial=0.0)
-    unit = whole / np.where(largest > 0, largest, 1.0)[:, None]  # squares of 1e-200 would be nothing
-    norms = np.sqrt(np.einsum("ij,ij->i", unit, unit))
-    sd = np.where(largest > 0, largest * norms, np.nan)
+    sd = lengths(whole)
+    unit = whole / np.where(sd > 0, sd, 1.0)[:, None]
+    sd[sd == 0] = np.nan
     sd[undetermined] = np.inf
-    unit = unit / np.where(norms > 0, norms, 1.0)[:, None]
     correlation = unit @ unit.T
-    lost = ~(np.isfinite(sd) & (largest > 0))
+    lost = ~np.isfinite(sd)
     correlation[lost, :] = correlation[:, lost] = np.nan
     correlation.flat[:: n + 1] = 1.0
     return Covariance(sd, correlation, undetermined, null, whole, root.shape[1])

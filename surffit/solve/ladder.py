@@ -131,12 +131,15 @@ def _hidden_rise(problem: Problem, solution: Solution, first: Covariance, sigma:
     for row in first.null:
         direction = row / np.abs(row).max()
         mean = partial(rise, problem, here.p, direction, base)
-        length = reach(mean, sigma * sigma, 1e-10 * float(np.abs(here.p).max()) or 1e-10)
+        # an odd number, so that no multiple of ten carries a parameter just to zero
+        length = reach(mean, sigma * sigma, 1.37e-10 * float(np.abs(here.p).max()) or 1e-10)
         # terms far larger than what they leave cancel each other: what rises there may be rounding
         if length is None or not math.isfinite(length) or length * float(np.abs(direction) @ norms) > SANE * sigma:
             continue
         if _sides(problem, here.p, direction, base, length) <= 0:
             continue  # no minimum in this direction
+        if mean(3.0 * length) < 2.0 * mean(length):
+            continue  # one place, such as 0 / 0 where the ratio of two parameters is all that counts
         near, middle = (mean(share * length) / mean(length) for share in (0.1, 0.3))
         smooth = 0.0 < near < STEEP[0] and 0.0 < middle < STEEP[1]
         if not smooth:

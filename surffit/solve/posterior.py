@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import qr
 
+from .block_walk import BlockEngine, Eliminated, is_blockwise
 from .linear import factor, solve
 from .polish import Local
 from .problem import EPS, Problem
@@ -136,6 +137,8 @@ class Target:
         others = np.ones(self.problem.k, dtype=bool)
         others[self._inner] = False
         self._known = np.flatnonzero(others)
+        # many data sets: their linear parameters one data set after the other
+        self._blocks = BlockEngine(self.problem) if is_blockwise(self.problem) and not self._known.size else None  # type: ignore[arg-type]
         which = self.division.walked
         self._low, self._high = self.problem.lower[which], self.problem.upper[which]
 
@@ -154,6 +157,13 @@ class Target:
         if not self._inner.size:
             cost = problem.cost(p)
             return self._log(cost), (None, None, cost)
+        if self._blocks is not None:
+            found = self._blocks.eliminated(p[: problem.m], bounds=False)
+            if found is None or not found.full_rank:
+                self.worst = math.inf if found is not None else self.worst
+                return -math.inf, None
+            self.worst = max(self.worst, float(found.pivots.max() / found.pivots.min()))
+            return self._log(found.chi2) - found.log_volume, found
         columns = problem.columns(p[: problem.m])
         if columns is None:
             return -math.inf, None
@@ -181,10 +191,13 @@ class Target:
 
     def draw(self, found: Any, rng: np.random.Generator) -> np.ndarray:
         """The parameters integrated out, (k,), given what `density` found at a point."""
-        c, f, chi2 = found
+        c, f, chi2 = (found.c, None, found.chi2) if isinstance(found, Eliminated) else found
         if c is None:
             return np.empty(0)
         sigma = self.sigma if self.sigma is not None else math.sqrt(max(chi2, self.problem.noise**2) / rng.chisquare(self.freedom))
+        if f is None:
+            drawn: np.ndarray = found.draw(sigma, rng)
+            return drawn
         out = c.copy()
         out[f.pivot] += sigma * f.solve_r(rng.standard_normal(c.size)) / f.scale[f.pivot]
         return out

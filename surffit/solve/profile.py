@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .covariance import lengths
 from .polish import DenseSurveyor, Local
 from .problem import Problem
 
@@ -38,12 +39,15 @@ class Profiler:
     ----------
     best : float
         Cost at `p`.
+    sd : ndarray, shape (n,)
+        Errors, 0 for parameters that don't move.
     lowest : tuple of (float, ndarray)
         The lowest cost met so far, and where.
     """
 
     def __init__(self, problem: Problem, p: np.ndarray, root: np.ndarray, sigma: float) -> None:
         self.problem, self.p, self.root, self.sigma = problem, p, root, sigma
+        self.sd = lengths(root)
         self._surveyor = DenseSurveyor(problem)
         self.best = problem.cost(p)
         self.lowest = self.best, p
@@ -91,7 +95,7 @@ class Profiler:
         """Where the others go when some move, as the covariance has it."""
         rows = self.root[which]
         moved = values - near[which]
-        size = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        size = self.sd[which]
         if not (size > 0).all():
             return near
         unit = rows / size[:, None]
@@ -143,7 +147,7 @@ class Profiler:
         from scipy.optimize import minimize
 
         problem = self.problem
-        sd = np.sqrt(np.einsum("ij,ij->i", self.root, self.root))
+        sd = self.sd
         free = np.flatnonzero(~held & (sd > 0))
         if not free.size:
             return cost, p
@@ -199,6 +203,8 @@ def crossing(
     for _ in range(maxiter):
         if (outer - edge) * side >= 0:
             outer = edge
+        if outer == inner:
+            return outer  # steps below the spacing of numbers
         at_outer = height(outer) - goal
         if at_outer >= 0 or math.isnan(at_outer):
             break

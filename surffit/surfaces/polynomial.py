@@ -178,6 +178,19 @@ class PolynomialSurface(SurfaceModel):
             raise ParameterError(msg)
         return other, self.basis.transition(other.basis, len(self.variables))
 
+    def document_options(self) -> dict[str, Any] | None:
+        """What makes this model again, for documents; None for polynomials orthonormal on points that a document doesn't hold."""
+        if self.basis_name == "orthonormal" and self.basis is not None:
+            return None
+        domain = self.domain if self.basis is None or self.basis_name == "monomial" else self.basis.domain
+        return {
+            "degree": self.degree if isinstance(self.degree, int) else list(self.degree),
+            "variables": list(self.variables),
+            "basis": self.basis_name,
+            "total": self.total,
+            "domain": None if domain is None else [[float(low), float(high)] for low, high in domain],
+        }
+
     def copy(self, **kwargs: Any) -> PolynomialSurface:
         """An independent copy; `kwargs` may change `prefix` and `name`."""
         out = super().copy(**kwargs)
@@ -194,6 +207,8 @@ class _Polynomial:
         # any basis tells a tracer what is linear; numbers need the right one
         self._any = basis or Horner(degree, nvars=len(variables), total=total)
         self.__name__ = "polynomial"
+        where = "" if basis is None else f", as {basis}"
+        self.__doc__ = f"Polynomial of degree {degree} in {', '.join(variables)}{where}."
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         self.__signature__ = inspect.Signature([inspect.Parameter(n, kind) for n in (*variables, *coefficients)])
 

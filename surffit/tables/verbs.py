@@ -145,6 +145,8 @@ def augment(result: Any) -> pd.DataFrame:
     >>> augment(result).columns.tolist()
     ['x', 'data', 'fitted', 'resid', 'std_resid']
     """
+    if hasattr(result, "data_sets"):  # a joint fit: its data sets below each other
+        return result.augment()
     observed = getattr(result, "observed", None)
     if observed is None or observed.data is None:
         msg = "this result has no data (it was loaded from a file, which keeps the answer only); augment the fit itself"

@@ -20,3 +20,9 @@ def load(name, path):
 def nist():
     """The module of problems, parsers and the count of digits."""
     return load("certified_nist", Path(__file__).with_name("nist.py"))
+
+
+@pytest.fixture(scope="session")
+def load_file():
+    """A function that loads a script as a module."""
+    return load

@@ -54,3 +54,26 @@ def test_a_wrong_datum_is_seen(nist):
     problem.data[3] += 1e-6
     result = solved(problem)
     assert nist.digits([result.params[n].value for n in problem.names], problem.values.values()) < 11
+
+
+@pytest.mark.parametrize("basis", ["chebyshev", "legendre", "orthonormal"])
+def test_filip_through_a_conditioned_basis(nist, basis):
+    problem = nist.linear("Filip")
+    result = sf.surfaces.PolynomialSurface(10, variables=("x",), basis=basis).fit(problem.data, **problem.coords)
+    assert result.conditioning.condition_scaled < 10
+    params = result.to_basis("monomial").params
+    assert nist.digits([par.value for par in params.values()], problem.values.values()) >= 13
+    assert nist.digits([par.stderr for par in params.values()], problem.errors.values()) >= 13
+
+
+@pytest.mark.parametrize("basis", ["chebyshev", "monomial", "orthonormal"])
+@pytest.mark.parametrize("name", ["Norris", "Pontius", "Wampler1", "Wampler2", "Wampler3", "Wampler4", "Wampler5"])
+def test_polynomials_through_every_basis(nist, name, basis):
+    # with residuals up to a thousand times the signal, values are only as good as the rounding of the columns times that
+    least = {"Wampler3": 9.0, "Wampler4": 9.0, "Wampler5": 7.5, "Wampler1": 9.0}.get(name, 12.0)
+    problem = nist.linear(name)
+    result = sf.surfaces.PolynomialSurface(nist.DEGREES[name], variables=("x",), basis=basis).fit(problem.data, **problem.coords)
+    params = result.to_basis("monomial").params
+    assert nist.digits([par.value for par in params.values()], problem.values.values()) >= least
+    if any(problem.errors.values()):
+        assert nist.digits([par.stderr for par in params.values()], problem.errors.values()) >= 13

@@ -177,6 +177,24 @@ def test_composites_that_are_not_traced(jac, crossed):
     assert result.params["r_center"].value == pytest.approx(8.0, abs=1e-6)
 
 
+def test_robust_losses_too():
+    noisy = DATA + np.where(np.arange(X.size) % 17 == 0, 2.0, 0.0)
+    start = {"c1": 4.98, "c2": 5.56, "c3": 10.61, "w": 1.0}
+    result = sf.SurfaceModel(three).fit(noisy, x=X, loss="soft_l1", sigma=0.05, **start)
+    assert result.success
+    assert centres(result) == tuple(sorted(centres(result)))
+
+
+def test_a_prior_tells_them_apart():
+    model = sf.SurfaceModel(two_decays)
+    noisy = DECAY + np.random.default_rng(3).normal(0, 0.01, T.size)
+    # the start says one order, a prior the other: the prior is part of what is minimised
+    result = model.fit(noisy, x=T, k=0.5, q=1.2, sigma=0.01, scale_covar=False, priors={"k": (1.7, 0.01), "q": (0.3, 0.01)})
+    assert result.success
+    assert result.params["k"].value == pytest.approx(1.7, abs=0.05)
+    assert not exchanged(result)
+
+
 def test_lmfits_methods_answer_as_lmfit_does():
     result = sf.SurfaceModel(three).fit(DATA, x=X, w=1.0, c1=2.44, c2=3.41, c3=3.77, method="leastsq")
     assert not exchanged(result)

@@ -75,3 +75,17 @@ def test_split_may_be_handed_in():
     a, b = rng.normal(size=(2, 9)), rng.normal(size=9)
     for got, want in zip(dd.dd_dot(a, b, None, dd.split(a)), dd.dd_dot(a, b), strict=True):
         assert np.array_equal(got, want)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_arithmetic_of_pairs_keeps_thirty_digits(seed):
+    rng = np.random.default_rng(seed)
+    a, b = (dd.two_sum(high, 1e-17 * high * rng.normal(size=200)) for high in wild(rng, (2, 200)))
+    for pairs, exact_of in ((dd.dd_add, lambda x, y: x + y), (dd.dd_mul, lambda x, y: x * y), (dd.dd_div, lambda x, y: x / y)):
+        high, low = pairs(a, b)
+        for i in range(200):
+            x, y = (Fraction(float(v[0][i])) + Fraction(float(v[1][i])) for v in (a, b))
+            size = abs(x) + abs(y) if pairs is dd.dd_add else abs(exact_of(x, y))
+            assert abs(Fraction(float(high[i])) + Fraction(float(low[i])) - exact_of(x, y)) <= Fraction(2) ** -98 * size
+        assert np.array_equal(high + low, high)
+        assert np.abs(low).max() > 0

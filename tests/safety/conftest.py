@@ -38,7 +38,7 @@ def fitted():
 
 
 def fitted_by_name():
-    return sf.get_model("linear").fit(2 * X + 1 + 0.01 * np.sin(50 * X), x=X)
+    return sf.get_model("linear").fit(2 * X + 1 + 0.01 * np.sin(50 * X), x=X, loss="huber", priors={"slope": (2.0, 0.5)})
 
 
 def leaf():
@@ -63,7 +63,34 @@ def drawn():
     )  # fmt: skip
 
 
-MAKERS = {"fit": fitted, "fit by name": fitted_by_name, "model": leaf, "composite": composite, "posterior": drawn}
+def line(x, slope, rate):
+    return slope * x * rate
+
+
+def together():
+    joint = sf.JointModel({"one": sf.SurfaceModel(shifted), "two": sf.SurfaceModel(line)}, shared=["rate"])
+    params = joint.make_params(rate=1.0)
+    params["one_level"].set(expr="two_slope/4.0")
+    wave = 0.01 * np.sin(50 * X)
+    return joint.fit({"one": shifted(X, 2, 1.2, 0.5) + wave, "two": line(X, 2, 1.2) - wave}, params, x=X)
+
+
+def joint_model():
+    model = sf.SurfaceModel(line, prefix="l_")
+    joint = sf.JointModel({"one": model, "two": model, "three": sf.get_model("linear")}, shared=["l_rate"])
+    joint.set_param_hint("two_l_slope", expr="one_l_slope*2")
+    return joint
+
+
+MAKERS = {
+    "fit": fitted,
+    "fit by name": fitted_by_name,
+    "joint fit": together,
+    "model": leaf,
+    "composite": composite,
+    "joint model": joint_model,
+    "posterior": drawn,
+}
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,8 @@ import pytest
 import surffit as sf
 from surffit import io
 from surffit.exceptions import DocumentError, UnsafeFileError
+from surffit.trace.graph import evaluate, from_document, to_document
+from surffit.trace.ops import OPS
 
 LIMIT = 20.0  # seconds; what hangs does so for good, and a busy machine is no fault
 
@@ -328,6 +330,31 @@ def test_a_large_graph_within_the_limit_loads_in_time(texts, within):
         model.eval(model.make_params(s_height=1, s_rate=1, s_level=1), x=np.arange(3.0))
 
 
+def test_random_graphs(texts, within):
+    """Any operation of the table on anything: refused, or a graph that is written as it is read and evaluates in no time."""
+    rng = np.random.default_rng(0)
+    constants = [0, 1, -1, 2, 0.5, -0.0, 1e308, 5e-324, None, "inf", "-inf", True, False, {"real": 1, "imag": 2}, 3, 101, 1e19, 10**19]
+    refused = 0
+    for _ in range(400):
+        nodes = [*LEAVES]
+        for _ in range(int(rng.integers(1, 9))):
+            if rng.random() < 0.4:
+                nodes.append(["constant", constants[int(rng.integers(len(constants)))]])
+            op = list(OPS)[int(rng.integers(len(OPS)))]
+            nodes.append([op, [int(rng.integers(len(nodes))) for _ in range(OPS[op].arity)]])
+        with within(LIMIT):
+            found = outcome(lambda nodes=nodes: from_document(graph(nodes)))
+            if isinstance(found, UnsafeFileError):
+                refused += 1
+                continue
+            written = to_document(found)
+            assert to_document(from_document(written)) == written
+            with warnings.catch_warnings(), contextlib.suppress(ArithmeticError, TypeError):
+                warnings.simplefilter("ignore")
+                evaluate(found, {"height": 1.5, "rate": -0.5, "level": 2.0}, {"x": np.linspace(-2, 3, 5)})
+    assert 50 < refused < 350
+
+
 # ---- registered names
 
 
@@ -566,7 +593,7 @@ print(json.dumps(seen))
 """
 
 
-def test_loading_causes_no_event_that_runs_or_writes(texts, tmp_path, canary, payloads):
+def test_loading_causes_no_event_that_runs_or_writes(good, texts, tmp_path, canary, payloads):
     """The interpreter's own audit: nothing is executed, imported, started or opened for writing while files are read."""
     names = []
     hostile = {f"good {kind}": text.encode() for kind, text in texts.items()}
@@ -580,6 +607,9 @@ def test_loading_causes_no_event_that_runs_or_writes(texts, tmp_path, canary, pa
     for kind, text in texts.items():
         for key in json.loads(text):
             hostile[f"callable {kind} {key}"] = put(text, (key,), call).encode()
+    for name, raw in good["posterior"].items():  # its document is fit.json
+        (tmp_path / name).write_bytes(raw)
+    names.append("fit.json")
     for number, raw in enumerate(hostile.values()):
         names.append(f"{number}.json")
         (tmp_path / names[-1]).write_bytes(raw)

@@ -10,6 +10,7 @@ from surffit.solve.blocks import JointMoments, JointProblem
 from surffit.solve.covariance import from_factor
 from surffit.solve.minimum import Options, minimise
 from surffit.solve.polish import DenseSurveyor, curvature, newton_step
+from surffit.solve.posterior import Target, divide
 from surffit.solve.problem import Problem
 from surffit.solve.separable import DenseEngine
 
@@ -276,3 +277,34 @@ def test_cost_and_limits():
     assert problem.ndata == problem.N == sum(block.problem.N for block in problem.blocks)
     assert problem.cost(np.full(problem.n, np.nan)) == np.inf
     assert problem.full(np.full(problem.n, np.nan)) is None
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_posterior_density_and_draws_are_those_of_whole_columns(layout, monkeypatch):
+    problem, truth = joint(layout)
+    here = DenseSurveyor(problem).local(truth, np.zeros(problem.n, dtype=bool))
+    cov = from_factor(here, problem.n, None)
+    targets = []
+    for dense in (0, 1e30):
+        monkeypatch.setattr(blocks, "DENSE", dense)
+        targets.append(Target(problem, truth, divide(problem, here, cov.null, cov.sd), 1.0))
+    one, two = targets
+    assert one._blocks is not None
+    assert two._blocks is None
+    alpha = truth[: problem.m]
+    for factor in (1.0, 1.01, 0.97):
+        assert one.density(factor * alpha)[0] == pytest.approx(two.density(factor * alpha)[0], rel=1e-10)
+    # draws of the linear parameters: Gaussian with the covariance of the columns
+    found = one.density(alpha)[1]
+    rng = np.random.default_rng(8)
+    draws = np.array([one.draw(found, rng) for _ in range(4000)])
+    _, phi = problem.columns(alpha)
+    expected = np.linalg.inv(phi @ phi.T)
+    white = np.linalg.solve(np.linalg.cholesky(expected), (draws - found.c).T)
+    assert np.abs(np.cov(white) - np.eye(problem.k)).max() < 6 / np.sqrt(4000)
+    assert np.abs(white.mean(axis=1)).max() < 5 / np.sqrt(4000)
+    # a triangle of its own, without what the shared columns take from the private ones, would be seen
+    if (problem.uses[problem.m :] > 1).any():
+        wrong = found.c + (draws - found.c) * np.where(problem.uses[problem.m :] > 1, 1.0, 0.8)
+        white = np.linalg.solve(np.linalg.cholesky(expected), (wrong - found.c).T)
+        assert np.abs(np.cov(white) - np.eye(problem.k)).max() > 6 / np.sqrt(4000) or not (problem.uses[problem.m :] == 1).any()

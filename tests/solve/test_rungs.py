@@ -429,3 +429,16 @@ def test_division_fixes_one_of_a_redundant_pair():
     run = Run(Target(problem, here.p, division, result._sd_scale), 16, 0, result._sd_scale)
     run.extend(10)
     assert run.samples().chain.shape == (10, 16, 2)
+
+
+def test_a_ratio_does_not_climb():
+    """Only a / b counts: along the null direction both pass through zero together, where 0 / 0 is anything."""
+
+    def func(x, a, b, k):
+        return a / b * np.exp(-k * x)
+
+    data = decay(X, 3.0, 0.45, 0.0) + NOISE
+    for b in (0.7, 1.0, 2.0):
+        result = sf.SurfaceModel(func).fit(data, x=X, a=3.0, b=b, k=0.4)
+        assert result.covar_source == "jacobian"
+        assert np.isinf(result.params["b"].stderr)
