@@ -44,8 +44,8 @@ def gaussian(model, truth, scaled):
 
 # what is fitted, its truth, which rung, how many fits, and whether errors are scaled (then pulls follow Student's t)
 CASES = {
-    "hessian, known errors": (gaussian(DECAY, TRUTH, False), TRUTH, "hessian", 1000, False),
-    "hessian, scaled errors": (gaussian(DECAY, TRUTH, True), TRUTH, "hessian", 500, True),
+    "hessian, known errors": (gaussian(DECAY, TRUTH, False), TRUTH, "hessian", 800, False),
+    "hessian, scaled errors": (gaussian(DECAY, TRUTH, True), TRUTH, "hessian", 400, True),
     "mcmc, all linear": (gaussian(PARABOLA, LINE, False), LINE, "mcmc", 400, False),
 }
 
@@ -108,7 +108,7 @@ def limits(scaled):
     fit = gaussian(DECAY, TRUTH, scaled)
     rng = np.random.default_rng(77 + scaled)
     found = []
-    for _ in range(600):
+    for _ in range(400):
         intervals = fit(rng).conf_interval(sigmas=[ONE_SIGMA, MOST])
         found.append([[value for _, value in intervals[name]] for name in TRUTH])
     return np.array(found)
