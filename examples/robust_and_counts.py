@@ -36,7 +36,7 @@ def decay(t, n0, rate, dark):
     return n0 * np.exp(-rate * t) + dark
 
 
-t = np.linspace(0, 8, 80)
+t = np.linspace(0, 20, 200)
 truth = {"n0": 5.0, "rate": 0.8, "dark": 0.7}
 model = sf.SurfaceModel(decay)
 chi2, cash = [], []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..exceptions import OptionalDependencyError, ParameterError
+from ..solve.around import innermost
 from .explain import listed
 from .posterior import Evidence
 from .sampling import _outcome
@@ -18,30 +19,39 @@ if TYPE_CHECKING:
 
 def evidence(result: SurfaceResult, seed: int) -> Evidence:
     """
-    ln Z = ln of the likelihood of Gaussian errors, integrated over the prior: uniform within the bounds.
+    ln Z = ln of the likelihood of Gaussian errors, integrated over the prior: Gaussian as given, else uniform
+    within the bounds.
 
     Raises
     ------
     OptionalDependencyError
         Without dynesty.
     ParameterError
-        If the errors of the data are not known, or a parameter lacks two finite bounds.
+        If the errors of the data are not known, or a parameter has no proper prior.
     """
     outcome = _outcome(result)
-    problem, names = outcome.bound.problem, outcome.bound.names
-    if not outcome.call.plain:
-        msg = "the evidence is that of Gaussian errors with uniform priors; fit without loss= and priors= for it"
+    whole, names = outcome.bound.problem, outcome.bound.names
+    problem: Any = innermost(whole)
+    if not whole.least_squares or not hasattr(problem, "w"):
+        msg = (
+            "the evidence is that of one data set with Gaussian errors and priors; fit without loss=, densities as priors and joint models"
+        )
         raise ParameterError(msg)
     if result.scale_covar:
         msg = "the evidence needs the errors of the data: fit with sigma= and scale_covar=False"
         raise ParameterError(msg)
-    open_ = [n for n, low, high in zip(names, problem.lower, problem.upper, strict=True) if not math.isfinite(high - low)]
+    gaussian = {prior.index: prior for prior in getattr(whole, "gaussian", ())}
+    open_ = [
+        n
+        for i, (n, low, high) in enumerate(zip(names, problem.lower, problem.upper, strict=True))
+        if i not in gaussian and not math.isfinite(high - low)
+    ]
     open_ += [*outcome.bound.unused, *outcome.bound.stepped]
     if open_:
         one = len(open_) == 1
         msg = (
             f"the evidence needs a proper prior for every parameter, and {listed(open_)} {'has' if one else 'have'} none; "
-            f"give {'it' if one else 'them'} a min and a max"
+            f"give {'it' if one else 'them'} a min and a max, or a prior in the fit"
         )
         raise ParameterError(msg, names=tuple(open_))
     try:
@@ -49,14 +59,20 @@ def evidence(result: SurfaceResult, seed: int) -> Evidence:
     except ImportError as err:
         msg = 'nested sampling needs dynesty: pip install "surffit[mc]"'
         raise OptionalDependencyError(msg, package="dynesty") from err
+    from scipy.special import ndtr, ndtri
+
     # rows are data / sigma, times the problem's unit: ln of the product of 1 / (sigma sqrt(2 pi))
     weights = np.ones(problem.N) if problem.w is None else np.asarray(problem.w) / problem.unit
     constant = float(np.log(weights).sum()) - 0.5 * problem.N * math.log(2.0 * math.pi)
-    low, width = problem.lower, problem.upper - problem.lower
-    unit = problem.unit
+    low, high, unit = problem.lower, problem.upper, problem.unit
 
     def prior(u: np.ndarray) -> np.ndarray:
-        return np.asarray(low + width * u)
+        out = low + (high - low) * u
+        for i, given in gaussian.items():
+            # cut off at the bounds
+            below, above = ndtr((low[i] - given.mean) / given.sigma), ndtr((high[i] - given.mean) / given.sigma)
+            out[i] = given.mean + given.sigma * ndtri(below + u[i] * (above - below))
+        return np.asarray(out)
 
     def likelihood(p: np.ndarray) -> float:
         cost = problem.cost(p) / unit / unit

@@ -204,6 +204,8 @@ def share(result: JointResult, key: str) -> PartResult:
         _call=FitCall(call.data[key], dict(data.coords), {}, None, call.nan_policy, result.method, None, result.scale_covar),
     )  # fmt: skip
     part.kws = {}
+    if "_scatter" in result.__dict__:  # how a point scatters is what the common loss says
+        part._scatter = result._scatter
     return part
 
 

@@ -226,6 +226,8 @@ def _notes(result: SurfaceResult, run: Run, samples: Any, longest: float) -> lis
         notes.append(f"{listed([names[j] for j in division.marginal])} integrated out exactly, and drawn given the others.")
     if target.sigma is None:
         notes.append("The error of the data was integrated out with the prior 1/sigma (scale_covar=True).")
+    elif result.scale_covar:
+        notes.append("The scale of the errors was taken as known, as the fit found it.")
     still = _still(result, division)
     if still:
         notes.append(still)

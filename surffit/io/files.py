@@ -49,7 +49,10 @@ def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
     raw = content.encode("utf-8") if isinstance(content, str) else content
     temporary = None
     try:
-        target = Path(path).resolve()  # os.replace on a link would replace the link
+        target = Path(os.path.realpath(path))  # os.replace on a link would replace the link
+        if target.is_symlink():
+            msg = f"{shown(path)} is a link that leads back to itself; give the path of a file"
+            raise DocumentError(msg, path=path)
         mode = None
         if target.exists():
             if not target.is_file():

@@ -62,7 +62,7 @@ def save_posterior(posterior: Any, path: str | os.PathLike[str]) -> None:
     digest = hashlib.sha256(raw).hexdigest()
     text = dumps(_document(posterior, digest))
     _check(parse(text))
-    target = Path(path_of(path)).resolve()
+    target = Path(os.path.realpath(path_of(path)))
     before = _digest_in(target)
     beside = _beside(target, digest)
     known = beside.is_file() and _is_kept(beside, digest)
@@ -176,7 +176,7 @@ def read_posterior(content: Mapping[str, Any], model: Any = None, *, path: Any =
 
     from surffit.core.posterior import Evidence, Posterior
 
-    beside = _beside(Path(path_of(path)).resolve(), digest)
+    beside = _beside(Path(os.path.realpath(path_of(path))), digest)
     try:
         raw = read_bytes(beside, LARGER * max_bytes)
     except FileNotFoundError as err:

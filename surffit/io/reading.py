@@ -179,7 +179,7 @@ def _read_stats(content: Any) -> dict[str, Any]:
                 raise UnsafeFileError(msg)
             stats[name] = value
         elif name in WHOLE:
-            if type(value) is not int and not (name == "nfree" and type(value) is float and abs(value) < 1e15):
+            if type(value) is not int:
                 msg = f"stats has {name} = {shown(value)}, where a whole number or null belongs"
                 raise UnsafeFileError(msg)
             stats[name] = value

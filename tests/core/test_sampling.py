@@ -237,11 +237,26 @@ def test_evidence_of_a_line_is_the_closed_form():
     assert result.sample(100, rng=1).evidence == found
 
 
+def test_evidence_with_gaussian_priors_is_the_closed_form():
+    """Data and priors Gaussian: the prior rows count as data, their normalisation too."""
+    sigma = np.full(X.size, 0.5)
+    priors = {"a": (2.0, 1.0), "b": (0.0, 0.5)}
+    result = sf.SurfaceModel(line).fit(Y, x=X, sigma=sigma, scale_covar=False, priors=priors)
+    found = result.sample(100, rng=1).evidence
+    left = Y - line(X, *(result.params[n].value for n in "ab"))
+    chi2 = np.sum((left / sigma) ** 2) + sum(((result.params[n].value - mean) / sd) ** 2 for n, (mean, sd) in priors.items())
+    top = -0.5 * chi2 - np.log(sigma * np.sqrt(2 * np.pi)).sum() - sum(np.log(sd * np.sqrt(2 * np.pi)) for _, sd in priors.values())
+    wanted = top + 0.5 * np.log(np.linalg.det(2 * np.pi * result.covar))
+    assert abs(found.ln_z - wanted) < 4 * found.error
+
+
 def test_evidence_without_priors_is_refused(posterior):
     with pytest.raises(ParameterError, match="needs the errors of the data"):
         _ = posterior.evidence
     known = MODEL.fit(Y, x=X, k=0.4, sigma=np.full(X.size, 0.05), scale_covar=False)
-    with pytest.raises(ParameterError, match=r"proper prior for every parameter, and k, a and c have none; give them a min and a max"):
+    with pytest.raises(
+        ParameterError, match=r"proper prior for every parameter, and k, a and c have none; give them a min and a max, or a prior"
+    ):
         _ = known.sample(500, rng=1).evidence
 
 

@@ -188,3 +188,29 @@ def test_a_joint_model_comes_back(joint, tmp_path):
     assert json.loads(loaded.dumps()) == json.loads((tmp_path / "model.json").read_text())
     with pytest.raises(DocumentError, match=r"surffit\.load"):
         loaded.loads("{}")
+
+
+@pytest.mark.parametrize("cost", [dict(loss="huber"), dict(priors={"tau": (1.5, 0.01)}), dict(loss="huber", priors={"tau": (1.5, 0.01)})])
+def test_losses_and_priors(cost, rng, tmp_path):
+    model = sf.SurfaceModel(decay)
+    joint = sf.JointModel({"r": model, "w": model}, shared=["tau"])
+    data = {"r": decay(T, 2, 1.5, 0.3) + rng.normal(0, 0.01, T.size), "w": decay(T, 5, 1.5, 0.7) + rng.normal(0, 0.02, T.size)}
+    starts = joint.make_params(tau=1.0, r_height=1, w_height=1, r_base=0, w_base=0)
+    result = joint.fit(data, starts, t=T, **cost)
+    result.save(tmp_path / "joint.json")
+    loaded = sf.load(tmp_path / "joint.json")
+    assert loaded.fit_report() == result.fit_report()
+    assert loaded.data_sets().equals(result.data_sets())
+    for key in result:
+        assert loaded[key].fit_report() == result[key].fit_report()
+        for kind in ("confidence", "prediction"):
+            one, two = (np.asarray(fit.predict(kind=kind, key=key, t=T)) for fit in (result, loaded))
+            np.testing.assert_allclose(two, one, rtol=1e-12)
+    loaded.save(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_text() == (tmp_path / "joint.json").read_text()
+
+
+def test_posteriors_of_joint_fits(fitted, tmp_path):
+    posterior = fitted.sample(steps=400, rng=2)
+    posterior.save(tmp_path / "posterior.json")
+    assert sf.load(tmp_path / "posterior.json").summary().equals(posterior.summary())

@@ -6,6 +6,7 @@ import io as streams
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -204,12 +205,14 @@ def test_towers_that_several_constraints_build(base, texts, canary, within):
 
 
 def test_the_tower_is_one():
+    """The control: without our reading lmfit is still at the third constraint when the alarm ends it."""
     code = (
-        "import lmfit\nparams = lmfit.Parameters()\nparams.add('b', value=1.0)\n"
-        f"for name, expr in {tower(DOZEN)!r}.items():\n    params.add(name, expr=expr)\n    print(params[name].value)\n"
+        "import lmfit, signal\nparams = lmfit.Parameters()\nparams.add('b', value=1.0)\nsignal.setitimer(signal.ITIMER_REAL, 1.0)\n"
+        f"for name, expr in {tower(DOZEN)!r}.items():\n    params.add(name, expr=expr)\n    print(params[name].value, flush=True)\n"
     )
-    with pytest.raises(subprocess.TimeoutExpired):
-        subprocess.run([sys.executable, "-c", code], check=False, timeout=4, capture_output=True, preexec_fn=small)
+    out = subprocess.run([sys.executable, "-c", code], check=False, timeout=120, capture_output=True, text=True, preexec_fn=small)
+    assert out.stdout.split() == ["2", "4095"]
+    assert out.returncode == -signal.SIGALRM
 
 
 def small():
@@ -453,7 +456,7 @@ def test_links(tmp_path, texts, within):
     (tmp_path / "loop.json").symlink_to("loop.json")
     with within(LIMIT), pytest.raises(OSError, match=r"loop\.json"):
         sf.load(tmp_path / "loop.json")
-    with within(LIMIT), pytest.raises((DocumentError, OSError, RuntimeError)):
+    with within(LIMIT), pytest.raises(DocumentError, match="leads back to itself"):
         sf.get_model("linear").save(tmp_path / "loop.json")
     if os.path.exists("/dev/zero"):
         (tmp_path / "zero.json").symlink_to("/dev/zero")
@@ -508,7 +511,7 @@ BOMBS = {
     "a long fraction": lambda: '{"schema": "surffit.result/1", "x": 0.' + "9" * 30_000_000 + "}",
     "blanks": lambda: '{"schema":' + " " * 30_000_000 + "1}",
     "escapes": lambda: '{"schema": "' + "\\u0061" * 5_000_000 + '"}',
-    "keys": lambda: '{"schema": "surffit.result/1", ' + ", ".join(f'"k{i}": 0' for i in range(900_000)) + "}",
+    "keys": lambda: '{"schema": "surffit.result/1", ' + ", ".join(f'"k{i}": 0' for i in range(300_000)) + "}",
 }
 
 

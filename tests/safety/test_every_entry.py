@@ -159,7 +159,7 @@ def test_random_damage(text, laid, within):
     rng = np.random.default_rng(77)
     alphabet = '{}[]",:0123456789.eE+-abcxyz \\untrufalse'
     refused = 0
-    for _ in range(300):
+    for _ in range(120):
         letters = list(text)
         for _ in range(int(rng.integers(1, 4))):
             place = int(rng.integers(len(letters)))
@@ -172,4 +172,4 @@ def test_random_damage(text, laid, within):
                 letters[place : place + 1] = letters[place : place + int(rng.integers(1, 30))] * 2
         with within(LIMIT):
             refused += check("".join(letters))
-    assert refused > 100
+    assert refused > 40
