@@ -8,7 +8,7 @@ import numpy as np
 
 from ..exceptions import ParameterError
 from ..solve.polish import DenseSurveyor
-from .rungs import matrix_of
+from .rungs import SEED, matrix_of
 from .sampling import _outcome, sample
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def apply(result: SurfaceResult) -> None:
     burn, thin = kws.get("burn"), kws.get("thin")
     steps = kws.get("steps", STEPS)
     posterior = sample(
-        result, steps, kws.get("nwalkers", kws.get("walkers")), kws.get("seed", kws.get("rng")), kws.get("progress", False), stacklevel=7
+        result, steps, kws.get("nwalkers", kws.get("walkers")), kws.get("seed", kws.get("rng", SEED)), kws.get("progress", False), stacklevel=7
     )
     if burn is not None:
         posterior.burn = int(burn)

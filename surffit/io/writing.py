@@ -164,7 +164,9 @@ def _stats(result: Any) -> dict[str, Any]:
         elif isinstance(value, Integral):
             stats[name] = int(value)
         elif name in WHOLE:
-            stats[name] = int(value) if isinstance(value, float) and value.is_integer() else None
+            whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
+            # priors leave a freedom that is no whole number
+            stats[name] = int(value) if whole else number(value) if name == "nfree" else None
         else:
             stats[name] = number(value)
     status = getattr(result, "status", None)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
+
+from ..kernels.warned import filtered
 
 Array = np.ndarray
 
@@ -56,8 +57,7 @@ class Pointwise:
         self._complex: bool | None = None
 
     def _slope(self, x: Array) -> Array:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with filtered("ignore"):
             out = np.asarray(self.func(x + 1j * IMAGINARY))
         return np.asarray(np.imag(out) / IMAGINARY)
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from .around import Around, innermost
+from .linear import factor
 from .loss import Poisson, Robust
 from .priors import PriorProblem, determined
 from .problem import EPS, Problem, finite
@@ -88,7 +89,9 @@ class Layers:
         loss = self.loss
         if self.factor is not None and loss is not None and isinstance(loss.term, Robust):
             least = 8.0 * EPS * float(np.abs(self.data.y).max(initial=0.0)) or 1.0
-            scale = self.factor * max(robust_scale(self.data.residual(p), self.problem.n), least)
+            full = self.data.full(p)
+            size = robust_scale(self.data.residual(p), self.problem.n) if full is None else robust_scale(full[0], self.count(p, full[1]))
+            scale = self.factor * max(size, least)
             change = abs(scale / loss.term.scale - 1.0)
             loss.term.scale = scale
             loss.forget()
@@ -98,6 +101,12 @@ class Layers:
                 change = max(change, abs(scale / self.prior.scale - 1.0))
                 self.prior.scale = scale
         return change
+
+    def count(self, p: np.ndarray, J: np.ndarray) -> int:
+        """How many parameters the data determine at p: one on a bound, or redundant beside others, makes no residual vanish."""
+        free = (p > self.problem.lower) & (p < self.problem.upper)
+        f = factor(np.ascontiguousarray(J[free]), self.data.jac_error)
+        return self.problem.n if f is None else f.rank
 
     def variance(self, p: np.ndarray) -> tuple[float, float]:
         """
@@ -115,7 +124,7 @@ class Layers:
         free = (p > self.problem.lower) & (p < self.problem.upper)
 
         def freedom(v: float) -> float:
-            self.gamma = float(free.sum()) if T is None else determined(J[free] / math.sqrt(v), T[free])
+            self.gamma = float(self.count(p, J)) if T is None else determined(J[free] / math.sqrt(v), T[free])
             return max(data.N - self.gamma, ALMOST_NONE)
 
         if self.likelihood and self.loss is not None:
@@ -132,13 +141,17 @@ class Layers:
         mean = float(slope.mean())
         if not mean > 0.0:
             return math.nan, math.nan
+        if T is None:
+            self.gamma = float(self.count(p, J))
         total, gamma = float(psi @ psi), self.gamma
         v = 0.0
         for _ in range(20):
             k = 1.0 + gamma / r.size * float(slope.var()) / mean**2
             v = max(k * k * total / max(r.size - gamma, ALMOST_NONE) / mean**2, least)
+            if T is None:
+                break
             freedom(v)
-            if T is None or abs(self.gamma - gamma) < 1e-13 * max(gamma, 1.0):
+            if abs(self.gamma - gamma) < 1e-13 * max(gamma, 1.0):
                 break
             gamma = self.gamma
         return v, v * mean

@@ -14,7 +14,7 @@ from lmfit.minimizer import SCALAR_METHODS
 
 import surffit as sf
 from surffit.core.result import SurfaceResult
-from surffit.exceptions import SurffitError
+from surffit.exceptions import ConvergenceWarning, SurffitError
 
 METHODS = ("separable", "leastsq", "least_squares", *sorted(set(SCALAR_METHODS.values())))
 GLOBAL = ("brute", "basinhopping", "ampgo", "shgo", "dual_annealing")
@@ -105,6 +105,34 @@ def pictures():
     plt.close(figure)
 
 
+def joint(broken=False):
+    model = sf.JointModel({"one": sf.SurfaceModel(decay), "two": sf.SurfaceModel(half if broken else decay)}, shared=["k"])
+    return model.fit({"one": noisy, "two": noisy + 1.0}, t=t, one_a=3.0, one_c=0.5, two_a=3.0, two_c=0.5, k=9.0 if broken else 0.5)
+
+
+def strange(data, model):
+    """-2 ln L of Gaussian data, in a way that takes no complex numbers."""
+    return np.hypot(data - np.real(model), 0.0) ** 2 / 0.05**2
+
+
+counts = np.round(20 * decay(t, 5.0, 0.7, 1.0))
+COUNTED = {"a": 90.0, "k": 0.5, "c": 15.0}
+
+
+def losses(loss):
+    return MODEL.fit(counts if loss == "poisson" else noisy, t=t, loss=loss, **(COUNTED if loss == "poisson" else START))
+
+
+def saved():
+    import os
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "fit.json")
+        by("separable").save(path)
+        return sf.load(path)
+
+
 ENDINGS = {
     **{method: (lambda method=method: by(method), None) for method in (*METHODS, *GLOBAL)},
     "stopped early": (lambda: by("separable", max_nfev=1), None),
@@ -119,6 +147,23 @@ ENDINGS = {
     "rank deficient": (lambda: sf.SurfaceModel(lambda t, a, b, k: (a + b) * np.exp(-k * t)).fit(noisy, t=t, a=1.0, b=1.0, k=0.5), None),
     "all that a result offers": (lambda: everything(by("separable")), None),
     "profile": (lambda: by("separable").ci_report(), None),
+    "profile in two dimensions": (lambda: by("separable").conf_interval2d("a", "k", 5, 5), None),
+    "hessian": (lambda: by("separable").covariance("hessian"), None),
+    "posterior": (lambda: by("separable").sample(steps=200, rng=1).summary(), None),
+    "chain too short": (lambda: by("separable").sample(steps=5, rng=1), ConvergenceWarning),
+    "unknown estimator": (lambda: by("separable").covariance("guess"), SurffitError),
+    "emcee": (lambda: by("emcee", fit_kws={"steps": 200, "nwalkers": 20, "burn": 20}), None),
+    **{f"loss {loss}": (lambda loss=loss: losses(loss), None) for loss in ("soft_l1", "cauchy", "poisson")},
+    "user's likelihood": (lambda: losses(strange), None),
+    "negative counts": (lambda: MODEL.fit(-counts, t=t, loss="poisson", **START), SurffitError),
+    "unknown loss": (lambda: losses("square"), SurffitError),
+    "priors": (lambda: by("separable", priors={"k": (0.7, 0.1), "c": lambda c: -abs(c)}), None),
+    "a prior that is nan": (lambda: by("separable", priors={"k": lambda k: np.nan}), SurffitError),
+    "a prior of nobody": (lambda: by("separable", priors={"q": (0.0, 1.0)}), SurffitError),
+    "joint": (joint, None),
+    "joint, not finite at the start": (lambda: joint(broken=True), SurffitError),
+    "saved and loaded": (saved, None),
+    "loaded from nothing": (lambda: sf.load("no such file.json"), Exception),
     "pictures": (pictures, None),
     "table with a broken group": (groups, None),
     "wrong shape": (lambda: MODEL.fit(noisy[:7], t=t, **START), SurffitError),

@@ -472,7 +472,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-@settings(QUICK, max_examples=5)
+@settings(QUICK, max_examples=3)
 @given(problem=problems(ndim=1, weighted=True))
 def test_broken_transformations_are_seen(name, problem):
     change, broken = BROKEN[name]
