@@ -52,9 +52,8 @@ def apply(result: SurfaceResult) -> None:
     kws = outcome.call.fit_kws
     burn, thin = kws.get("burn"), kws.get("thin")
     steps = kws.get("steps", STEPS)
-    posterior = sample(
-        result, steps, kws.get("nwalkers", kws.get("walkers")), kws.get("seed", kws.get("rng", SEED)), kws.get("progress", False), stacklevel=7
-    )
+    seed = kws.get("seed", kws.get("rng", SEED))  # fits are the same twice
+    posterior = sample(result, steps, kws.get("nwalkers", kws.get("walkers")), seed, kws.get("progress", False), stacklevel=7)
     if burn is not None:
         posterior.burn = int(burn)
     posterior.thin = int(thin) if thin is not None else 1
