@@ -9,15 +9,17 @@ a coefficient is undetermined in the new basis exactly if it depends on an open 
 from __future__ import annotations
 
 import textwrap
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..bases.basis import apply
-from ..exceptions import ParameterError
+from ..exceptions import ConditionWarning, ParameterError
 from ..kernels.dd import DD
 from .parameters import copy_parameters
+from .predict import gradient, standard_error
 from .settle import replaced
 from .structure import leaves
 
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 
 # of the terms that make a direction's share in a coefficient: what is left of less is their rounding
 NOTHING = 1e-9
+# of the surface's standard error: a difference that matters
+SEEN = 1e-2
+# of the surface: what sums in double precision lose without harm, where the fit itself leaves no residual
+ROUNDING = 1e-9
 # what is computed from parameters or model on demand, and must not be taken over from the fit as it was
 STALE = (
     "best_values",
@@ -52,6 +58,7 @@ class Change:
 
 def to_basis(result: SurfaceResult, basis: str) -> SurfaceResult:
     """The same fit with its polynomial surfaces in another basis; see `SurfaceResult.to_basis`."""
+    result = result.__dict__.get("_fitted_in", result)  # there and back again is the fit as it was
     model, changes = _changed_model(result, basis)
     converted = {name for change in changes for name in change.names}
     _refuse_ties(result, converted)
@@ -182,12 +189,12 @@ def _assembled(
     out._started = []
     _with_errors(result, out, sd * result._sd_scale, correlation, unfelt)
     out._constraints = {}
-    for name, gradient in result._constraints.items():
+    for name, slopes in result._constraints.items():
         if name not in values:
             out._constraints[name] = np.array(
-                [gradient[result._names.index(n)] if n in result._names and n not in values else 0.0 for n in names]
+                [slopes[result._names.index(n)] if n in result._names and n not in values else 0.0 for n in names]
             )
-    out._outcome, out._mapped = None, basis
+    out._outcome, out._mapped, out._fitted_in = None, basis, result
     was = getattr(next(leaf for leaf in leaves(result.model) if hasattr(leaf, "rebased")), "basis_name", "")
     head = f"Coefficients are in the {basis} basis: those of the fit in the {was} basis, mapped exactly, with their covariance."
     loose = [name for name, flag in zip(names, lost, strict=True) if flag and name in values]
@@ -196,10 +203,32 @@ def _assembled(
     freed = [name for name in values if np.isfinite([result.params[name].min, result.params[name].max]).any() or result.params[name].expr]
     if freed:
         head += f" Bounds and ties ({', '.join(freed)}) held in the fit; they are none of single coefficients here."
+    head += _digits_lost(result, out)
     out._notes = [*result._notes, head]
     told = textwrap.fill(head, 100, subsequent_indent="  ", break_on_hyphens=False)
     out._explained = f"{told}\nThe fit as it was solved:\n{result.explain()}"
     return out
+
+
+def _digits_lost(result: SurfaceResult, out: SurfaceResult) -> str:
+    """Words, and a warning, where the new coefficients as double numbers no longer give the surface that was fitted."""
+    with np.errstate(all="ignore"):
+        there = np.asarray(out.model.eval(params=out.params, **result.userkws))
+        off = np.abs(there - np.asarray(result.eval()))
+        error = standard_error(result, gradient(result, {})[1])
+    off, error = off[np.isfinite(off)], error[np.isfinite(error)]
+    if (
+        not off.size
+        or not error.size
+        or off.max() <= max(SEEN * np.median(error), ROUNDING * np.abs(there[np.isfinite(there)]).max(initial=0.0))
+    ):
+        return ""
+    text = (
+        f" Sums of these coefficients in double precision are off by up to {off.max():.2g} (error of the fitted surface: "
+        f"{np.median(error):.2g}): predict(), eval() and plots of this result use the basis of the fit, and so should you."
+    )
+    warnings.warn(ConditionWarning(text.strip(), off=float(off.max()), error=float(np.median(error))), stacklevel=5)
+    return text
 
 
 def _with_errors(result: SurfaceResult, out: SurfaceResult, stderr: np.ndarray, correlation: np.ndarray, unfelt: list[str]) -> None:

@@ -246,6 +246,8 @@ class SurfaceResult(Inference, Output):
         if known:
             fresh = bands.coordinates(self, known)
             kwargs = {**kwargs, **{name: fresh[name] for name in known}}
+        if params is None and "_fitted_in" in self.__dict__:
+            return self._fitted_in.eval(**kwargs)
         return super().eval(params=params, **kwargs)
 
     def _repr_html_(self, show_correl: bool = True, min_correl: float = 0.1) -> str:

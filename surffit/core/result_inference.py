@@ -40,7 +40,12 @@ class Inference(ModelResult):
         -------
         ndarray, shape of the model's values
         """
-        return bands.uncertainty(self, params, sigma, kwargs)
+        source = self.__dict__.get("_fitted_in")
+        if source is None or params is not None:
+            return bands.uncertainty(self, params, sigma, kwargs)
+        source.eval_uncertainty(None, sigma, dscale, **kwargs)
+        self.dely, self.dely_comps, self.dely_predicted = source.dely, source.dely_comps, source.dely_predicted
+        return np.asarray(self.dely)
 
     def predict(self, level: float = 0.95, kind: str = "confidence", *, sigma_new: Any = None, **coords: Any) -> Any:
         """
@@ -66,7 +71,8 @@ class Inference(ModelResult):
         DataError
             For a level outside (0, 1), or coordinates in other units.
         """
-        return bands.predict(self, level, kind, sigma_new, coords)
+        # in the basis of the fit, which keeps the digits that powers of a coordinate may lose
+        return bands.predict(self.__dict__.get("_fitted_in", self), level, kind, sigma_new, coords)
 
     def conf_interval(
         self, p_names: Any = None, sigmas: Any = None, trace: bool = False, maxiter: int = 200, verbose: bool = False,

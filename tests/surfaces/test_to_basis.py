@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import surffit as sf
-from surffit.exceptions import ParameterError
+from surffit.exceptions import ConditionWarning, ParameterError
 from surffit.surfaces import PolynomialSurface
 
 BASES = ("chebyshev", "legendre", "monomial", "orthonormal")
@@ -254,3 +254,23 @@ def test_what_needs_the_solver_is_asked_of_the_fit(scattered):
         with pytest.raises(ParameterError, match="was mapped to the monomial basis"):
             ask()
     np.testing.assert_array_equal(mapped.covariance().matrix, mapped.covar)
+
+
+def test_powers_that_double_precision_cant_sum_are_told_and_not_used():
+    """Years to the eighth power: the coefficients are right to sixteen digits, and sums of them are noise."""
+    year = np.arange(1990, 2027.0)
+    z = np.sin((year - 1990) / 6) + np.random.default_rng(0).normal(0, 0.01, year.size)
+    fit = PolynomialSurface(8, "x").fit(z, x=year)
+    with pytest.warns(ConditionWarning, match="in double precision are off by up to"):
+        mapped = fit.to_basis("monomial")
+    assert "off by up to" in mapped.explain()
+    at = np.array([2000.0, 2010.5])
+    np.testing.assert_array_equal(mapped.eval(x=at), fit.eval(x=at))
+    np.testing.assert_array_equal(mapped.predict(x=at), fit.predict(x=at))
+    np.testing.assert_array_equal(mapped.eval_uncertainty(x=at), fit.eval_uncertainty(x=at))
+    back = mapped.to_basis("chebyshev")
+    for name, par in fit.params.items():
+        assert back.params[name].value == pytest.approx(par.value, rel=1e-12)
+        assert back.params[name].stderr == pytest.approx(par.stderr, rel=1e-12)
+    # the control: the coefficients themselves, summed
+    assert np.abs(mapped.eval(mapped.params, x=at) - fit.eval(x=at)).max() > 0.1
