@@ -125,11 +125,18 @@ def _matters(name: str, structure: Structure, params: lmfit.Parameters, data: Fi
     program = structure.program((), (), structure.parameters)
     coords = [data.coords[n] for n in program.coordinates]
     values = {n: probe_value(params[n]) for n in structure.parameters}
-    here = program.value([], [], list(values.values()), coords)
     x = values[name]
     reach = [abs(float(np.max(np.abs(c)))) for c in coords if np.size(c) and np.isfinite(c).all()]
-    for moved in (-x, 2 * x + 1, x - 1, 0.5 * x, 10 * x + 10, -10 * x - 10, *reach, *(-r for r in reach), *(0.5 * r for r in reach)):
-        if not same(program.value([], [], list({**values, name: float(moved)}.values()), coords), here):
+    goals = (-x, 2 * x + 1, x - 1, 0.5 * x, 10 * x + 10, -10 * x - 10, *reach, *(-r for r in reach), *(0.5 * r for r in reach))
+    # two branches may hold the same value at the start: among others, linear parameters without a start are all alike there
+    rng = np.random.default_rng(0)
+    free = [n for n in values if params[n].vary]
+    for base in (
+        values,
+        *({**values, **{n: values[n] + (abs(values[n]) or 1.0) * rng.uniform(-0.5, 0.5) for n in free}} for _ in range(3)),
+    ):
+        here = program.value([], [], list(base.values()), coords)
+        if any(not same(program.value([], [], list({**base, name: float(moved)}.values()), coords), here) for moved in goals):
             return True
     return False
 

@@ -23,7 +23,10 @@ from .result import SurfaceResult
 from .structure import Structure, own_eval, trace_model
 
 # keywords of `fit` that a parameter of the same name would shadow
-RESERVED = ("data", "params", "weights", "method", "mask", "coords")
+RESERVED = (
+    "data", "params", "weights", "method", "mask", "coords", "iter_cb", "scale_covar", "verbose", "fit_kws", "nan_policy", "calc_covar",
+    "max_nfev", "coerce_farray",
+)  # fmt: skip
 
 
 class SurfaceModel(Documented, lmfit.Model):

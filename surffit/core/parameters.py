@@ -107,11 +107,25 @@ def complete(model: lmfit.Model, params: Parameters | None, verbose: bool) -> Pa
     out = copy_parameters(params)
     missing = [name for name in model.param_names if name not in out]
     if missing:
+        _refuse_misnamed(model, out, missing)
         defaults = model.make_params()
         for name in missing:
             if name in defaults:
                 out.add(defaults[name])
     return out
+
+
+def _refuse_misnamed(model: lmfit.Model, params: Parameters, missing: list[str]) -> None:
+    """A name that nothing asks for, where one that the model asks for is missing: a slip whose bounds would be lost."""
+    used = " ".join(par._expr for par in params.values() if par._expr)
+    hinted = set(model.make_params())  # derived ones and helpers of hints too
+    odd = [name for name, par in params.items() if name not in hinted and not par._expr and not re.search(rf"\b{re.escape(name)}\b", used)]
+    if odd:
+        msg = (
+            f"params has {', '.join(odd[:8])}, which {model._name} has no parameter for, and lacks {', '.join(missing[:8])}; "
+            f"its parameters are {', '.join(model.param_names[:24])}: give them these names, or remove what is too much"
+        )
+        raise ParameterError(msg, names=tuple(odd), missing=tuple(missing))
 
 
 @contextmanager

@@ -463,3 +463,23 @@ def test_units_of_the_data(scale):
     for name in ("height", "level", "slope"):
         assert scaled.params[name].value / scale == pytest.approx(plain.params[name].value, rel=1e-8)
         assert scaled.params[name].stderr / scale == pytest.approx(plain.params[name].stderr, rel=1e-8)
+
+
+def test_a_misnamed_parameter_is_not_lost():
+    model = sf.SurfaceModel(peak)
+    params = lmfit.create_params(**{("Height" if n == "height" else n): v for n, v in START.items()})
+    with pytest.raises(ParameterError, match="params has Height, which peak has no parameter for, and lacks height"):
+        model.fit(DATA, params, x=X)
+    joint = sf.JointModel({"a": model, "b": model}, shared=["center"])
+    with pytest.raises(ParameterError, match="has no parameter for, and lacks a_height"):
+        joint.fit({"a": DATA, "b": DATA}, model.make_params(**START), x=X)
+    # helpers that constraints use, and linear parameters that are left out, are no slips
+    params = lmfit.create_params(center=4.6, width={"expr": "half * 2"}, half=0.6)
+    assert model.fit(DATA, params, x=X).success
+
+
+def test_names_of_keywords_are_refused():
+    with pytest.raises(ParameterError, match="a parameter named 'scale_covar'"):
+        sf.SurfaceModel(lambda x, scale_covar: scale_covar * x)
+    with pytest.raises(ParameterError, match="would be called 'scale_covar'"):
+        sf.JointModel({"scale": sf.SurfaceModel(lambda x, covar: covar * x, name="w"), "b": sf.SurfaceModel(lambda x, q: q * x, name="v")})

@@ -359,3 +359,17 @@ def test_status_of_a_built_in_model(rng):
     assert result.success
     assert isinstance(result.status, Status)
     assert int(result.status) == result.status
+
+
+@pytest.mark.parametrize("starts", [{}, {"low": 1.0, "high": 1.0}, {"low": 1.0, "high": 3.0}])
+def test_a_jump_is_seen_where_both_sides_start_alike(rng, starts):
+    x = np.linspace(0, 20, 200)
+    z = np.where(x < 9.31, 1.0, 3.0) + rng.normal(0, 0.3, x.size)
+    model = sf.SurfaceModel(lambda x, low, high, edge: np.where(x < edge, low, high), name="step")
+    result = model.fit(z, x=x, edge=6.0, **starts)
+    assert not result.success
+    assert Status.NO_EFFECT_AT_START in result.status
+    assert "only jumps with edge" in result.explain()
+    unused = sf.SurfaceModel(lambda x, low, high, edge: np.where(x < 5 + 0 * edge, low, high), name="fixed step").fit(z, x=x, edge=6.0)
+    assert unused.success
+    assert unused.params["edge"].stderr == np.inf
