@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..exceptions import ConvergenceWarning, CovarianceWarning, ParameterError
+from ..solve.flank import Flank
 from ..solve.hessian import NoCurvatureError, scales
-from ..solve.profile import Profiler, crossing
+from ..solve.profile import LOWER, Profiler
 from .outcome import refuse_mapped
 from .parameters import copy_parameters
 from .sampling import row_scale
@@ -20,8 +21,7 @@ from .sampling import row_scale
 if TYPE_CHECKING:
     from .result import SurfaceResult
 
-FURTHEST = 64.0  # standard errors beyond which a limit is taken as infinite
-LOWER = 1e-6  # of a variance: a fall of the cost that is more than rounding
+SWEEPS = 4  # over points that were visited, for lower costs
 
 Limits = list[tuple[float, float]]
 
@@ -138,31 +138,29 @@ def conf_interval(
 
 def _side(profiles: Profiles, j: int, side: int, probs: list[float], maxiter: int, visited: list[tuple[float, np.ndarray]]) -> list[float]:
     """The limits on one side, for growing probabilities."""
-    problem, error = profiles.problem, profiles.error(j)
-    edge = float(problem.lower[j] if side < 0 else problem.upper[j])
-    best = float(profiles.p[j])
-    if not 0 < error < math.inf or (best - edge) * side >= 0:
+    error = profiles.error(j)
+    flank = Flank(profiles.profiler, j, side, error)
+    if not 0 < error < math.inf or flank.edge <= 0:
         return [side * math.inf] * len(probs)
-    which, state = np.array([j]), [profiles.p]
 
-    def height(value: float, prob: bool) -> float:
-        cost, p = profiles.profiler.at(which, np.array([value]), state[0])
-        if not math.isfinite(cost):
-            return math.nan
-        state[0] = p
-        visited.append((cost, p))
-        return profiles.probability(cost) if prob else profiles.height(cost)
+    def limit(prob: float) -> float:
+        goal = profiles.goal(prob)
+        first = error * (goal if math.isfinite(goal) else 10.0)
+        if profiles.prob_func is None:
+            return flank.limit(goal, first, lambda cost: profiles.height(cost), goal, maxiter)
+        return flank.limit(goal, first, lambda cost: profiles.probability(cost) if math.isfinite(cost) else math.inf, prob, maxiter)
 
     found: list[float] = []
     for prob in probs:
-        if found and not math.isfinite(found[-1]):
-            found.append(found[-1])
-            continue
-        by_prob = profiles.prob_func is not None
-        target = prob if by_prob else profiles.goal(prob)
-        first = best + side * error * (profiles.goal(prob) if math.isfinite(profiles.goal(prob)) else 10.0)
-        state[0] = profiles.p
-        found.append(crossing(lambda v, by=by_prob: height(v, by), best, first, side, edge, FURTHEST * error, target, maxiter))  # type: ignore[misc]
+        found.append(limit(prob) if not found or math.isfinite(found[-1]) else found[-1])
+    # points further out may have shown a lower way past the nearer limits
+    for _ in range(SWEEPS):
+        points = len(flank.distances)
+        for i, prob in enumerate(probs):
+            found[i] = limit(prob) if i == 0 or math.isfinite(found[i - 1]) else found[i - 1]
+        if len(flank.distances) == points:
+            break
+    visited.extend((cost, p) for cost, p in zip(flank.costs[1:], flank.states[1:], strict=True) if math.isfinite(cost))
     return found
 
 
@@ -217,16 +215,8 @@ def conf_interval2d(
         else:
             high, low = limits[i]
         axes.append(np.linspace(low, high, count))
-    costs = np.empty((ny, nx))
     with np.errstate(all="ignore"):
-        ends: dict[tuple[int, int], np.ndarray] = {}
-        order = [(i, k) for i in range(ny) for k in range(nx)]
-        middle = [int(np.abs(axis - profiles.p[j]).argmin()) for axis, j in zip(axes, which, strict=True)]
-        # from the middle outwards: every point has a neighbour nearer to the minimum to start from
-        for i, k in sorted(order, key=lambda at: max(abs(at[0] - middle[1]), abs(at[1] - middle[0]))):
-            inner = (i - int(np.sign(i - middle[1])), k - int(np.sign(k - middle[0])))
-            costs[i, k], p = profiles.profiler.at(which, np.array([axes[0][k], axes[1][i]]), ends.get(inner, profiles.p))
-            ends[i, k] = p if math.isfinite(costs[i, k]) else profiles.p
+        costs = _grid(profiles, which, axes)
     profiles.warn_of_a_lower_minimum(stacklevel=4)
     unit = profiles.problem.unit
     if chi2_out:
@@ -235,3 +225,31 @@ def conf_interval2d(
         return axes[0], axes[1], np.vectorize(lambda cost: profiles.probability(float(cost), held=2))(costs)
     floor = min(profiles.profiler.best, float(costs.min()))
     return axes[0], axes[1], np.sqrt(np.maximum(costs - floor, 0.0)) / profiles.sigma
+
+
+def _grid(profiles: Profiles, which: np.ndarray, axes: list[np.ndarray]) -> np.ndarray:
+    """Costs, shape (ny, nx): every point from a neighbour nearer to the minimum, then from any neighbour that leads lower."""
+    profiler, (nx, ny) = profiles.profiler, (axes[0].size, axes[1].size)
+    costs = np.empty((ny, nx))
+    states: dict[tuple[int, int], np.ndarray] = {}
+    middle = [int(np.abs(axis - profiles.p[j]).argmin()) for axis, j in zip(axes, which, strict=True)]
+    # from the middle outwards
+    order = sorted(np.ndindex(ny, nx), key=lambda at: max(abs(at[0] - middle[1]), abs(at[1] - middle[0])))
+    for i, k in order:
+        inner = (i - int(np.sign(i - middle[1])), k - int(np.sign(k - middle[0])))
+        costs[i, k], p = profiler.at(which, np.array([axes[0][k], axes[1][i]]), states.get(inner, profiles.p))
+        states[i, k] = p if math.isfinite(costs[i, k]) else profiles.p
+    changed = set(order)
+    for sweep in range(SWEEPS):
+        before, changed = changed, set()
+        for i, k in order[:: -1 if sweep % 2 == 0 else 1]:
+            for other in ((i - 1, k), (i + 1, k), (i, k - 1), (i, k + 1)):
+                if (other not in before and other not in changed) or other not in states:
+                    continue
+                found = profiler.lower(which, np.array([axes[0][k], axes[1][i]]), states[other], float(costs[i, k]), states[i, k])
+                if found[0] < costs[i, k]:
+                    costs[i, k], states[i, k] = found
+                    changed.add((i, k))
+        if not changed:
+            break
+    return costs

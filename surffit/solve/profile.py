@@ -8,7 +8,6 @@ two. Where derivatives don't lead down (a kink, noise), Powell's method looks wi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
@@ -17,6 +16,8 @@ from .polish import DenseSurveyor, Local
 from .problem import Problem
 
 CLOSE = 1e-4  # of a standard deviation: the cost is within 1e-8 of its minimum then
+NEAR = 0.3  # of a standard deviation: two states this close lie in one basin
+LOWER = 1e-6  # of a variance: a fall of the cost that is more than rounding
 STEPS = 40
 HALVINGS = 12
 
@@ -52,7 +53,7 @@ class Profiler:
         self.best = problem.cost(p)
         self.lowest = self.best, p
 
-    def at(self, which: np.ndarray, values: np.ndarray, near: np.ndarray) -> tuple[float, np.ndarray]:
+    def at(self, which: np.ndarray, values: np.ndarray, near: np.ndarray, thorough: bool = True) -> tuple[float, np.ndarray]:
         """
         The cost with some parameters held, the others at their best.
 
@@ -63,6 +64,8 @@ class Profiler:
         values : ndarray, shape (h,)
         near : ndarray, shape (n,)
             A minimum for other values of them.
+        thorough : bool
+            Whether to look without derivatives where they don't lead to a minimum.
 
         Returns
         -------
@@ -77,19 +80,45 @@ class Profiler:
         for start in (self._follow(which, values, near), near):
             start = np.clip(start, problem.lower, problem.upper) if problem.bounded else start.copy()
             start[which] = values
-            cost = problem.cost(start)
-            p = start
-            if math.isfinite(cost):
-                break
-        else:
+            here = problem.cost(start)
+            # far out the covariance may lead astray: then the others stay where they are to begin with
+            if here < cost - LOWER * self.sigma**2 or not math.isfinite(cost):
+                cost, p = here, start
+                if not held.all() and math.isfinite(cost):
+                    cost, p, arrived = self._descend(p, cost, held)
+                    if not arrived and thorough:
+                        cost, p = self._without_derivatives(p, cost, held)
+        if not math.isfinite(cost):
             return math.inf, p
-        if not held.all():
-            cost, p, arrived = self._descend(p, cost, held)
-            if not arrived:
-                cost, p = self._without_derivatives(p, cost, held)
         if cost < self.lowest[0]:
             self.lowest = cost, p
         return cost, p
+
+    def lower(self, which: np.ndarray, values: np.ndarray, near: np.ndarray, cost: float, p: np.ndarray) -> tuple[float, np.ndarray]:
+        """
+        The lower of a known cost and the one reached from another state.
+
+        Parameters
+        ----------
+        which, values, near
+            As for `at`.
+        cost : float
+        p : ndarray, shape (n,)
+            What is known for these values.
+
+        Returns
+        -------
+        cost : float
+        p : ndarray, shape (n,)
+        """
+        if math.isfinite(cost):
+            apart = np.abs(self._follow(which, values, near) - p)
+            apart[which] = 0.0
+            if (apart <= NEAR * self.sd).all():
+                # the way from there would end here
+                return cost, p
+        other = self.at(which, values, near, thorough=not math.isfinite(cost))
+        return other if other[0] < cost - LOWER * self.sigma**2 or not math.isfinite(cost) else (cost, p)
 
     def _follow(self, which: np.ndarray, values: np.ndarray, near: np.ndarray) -> np.ndarray:
         """Where the others go when some move, as the covariance has it."""
@@ -169,76 +198,3 @@ class Profiler:
         if problem.bounded:
             q[free] = np.clip(q[free], problem.lower[free], problem.upper[free])
         return problem.cost(q), q
-
-
-def crossing(
-    height: Callable[[float], float], start: float, first: float, side: int, edge: float, furthest: float, goal: float, maxiter: int
-) -> float:
-    """
-    Where a height that is 0 at `start` and grows on one side reaches `goal`.
-
-    Parameters
-    ----------
-    height : callable
-        Nearly linear in its argument, for few evaluations.
-    start, first : float
-        Where to begin, and a guess of the crossing.
-    side : {-1, 1}
-    edge : float
-        A bound on this side.
-    furthest : float
-        Distance from `start` beyond which the crossing is taken as infinite.
-    goal : float
-    maxiter : int
-
-    Returns
-    -------
-    float
-        side * inf where it isn't reached before the edge, or at all.
-    """
-    from scipy.optimize import brentq
-
-    inner, outer, at_inner = start, first, -goal
-    step = abs(first - start)
-    for _ in range(maxiter):
-        if (outer - edge) * side >= 0:
-            outer = edge
-        if outer == inner:
-            return outer  # steps below the spacing of numbers
-        at_outer = height(outer) - goal
-        if at_outer >= 0 or math.isnan(at_outer):
-            break
-        if outer == edge or abs(outer - start) > furthest:
-            return side * math.inf
-        # what is missing, by the slope so far; never far too short, never too far
-        slope = (at_outer - at_inner) / abs(outer - inner)
-        inner, at_inner = outer, at_outer
-        step = float(np.clip(-1.05 * at_outer / slope if slope > 0 else 2.0 * step, 0.02 * step, 3.0 * step))
-        outer = inner + side * step
-    else:
-        return side * math.inf
-    if at_outer == 0.0:
-        return outer
-    if not math.isfinite(at_outer):
-        # the model ends before: halve the distance until it is there
-        return _to_the_edge(height, inner, outer, goal, side)
-    known = {inner: at_inner, outer: at_outer}
-
-    def offset(v: float) -> float:
-        return known[v] if v in known else height(v) - goal
-
-    low, high = sorted((inner, outer))
-    return float(brentq(offset, low, high, xtol=max(1e-7 * abs(first - start), 1e-300), rtol=1e-13, maxiter=maxiter, disp=False))
-
-
-def _to_the_edge(height: Callable[[float], float], inner: float, outer: float, goal: float, side: int) -> float:
-    """The crossing between a point below the goal and one where the model isn't finite, by bisection."""
-    for _ in range(60):
-        middle = 0.5 * (inner + outer)
-        value = height(middle)
-        if math.isfinite(value) and value < goal:
-            inner = middle
-        else:
-            outer = middle
-    value = height(outer)
-    return outer if math.isfinite(value) else side * math.inf
