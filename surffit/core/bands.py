@@ -8,15 +8,13 @@ import numpy as np
 
 from ..exceptions import DataError
 from .containers import is_series
-from .predict import coordinates, gradient, standard_error
+from .new_points import COUNTS, UNKNOWN, UNSAID, given_error, new_point_error, row_error, typical_sigma
+from .predict import coordinates, gradient, standard_error, with_band
 
 if TYPE_CHECKING:
     from .result import SurfaceResult
 
-__all__ = ["coordinates", "half_width", "new_point_error", "point_error", "predict", "uncertainty"]
-
-# how a point scatters where a loss tells it otherwise than by one number: `_scatter` of a result
-COUNTS, UNKNOWN = "counts", "unknown"
+__all__ = ["COUNTS", "UNKNOWN", "coordinates", "half_width", "new_point_error", "point_error", "predict", "row_error", "uncertainty"]
 
 
 def half_width(result: SurfaceResult, probability: float) -> float:
@@ -34,6 +32,7 @@ def uncertainty(result: SurfaceResult, params: Any, sigma: float, coords: dict[s
     """lmfit's `eval_uncertainty`: sets `dely`, `dely_comps` and `dely_predicted` of the result and returns the first."""
     from scipy.special import erf
 
+    with_band(result, coords)
     times = half_width(result, sigma if sigma < 1 else float(erf(sigma / np.sqrt(2))))
     sd = standard_error(result, gradient(result, coords, params=params)[1])
     result.dely = times * sd
@@ -46,7 +45,9 @@ def uncertainty(result: SurfaceResult, params: Any, sigma: float, coords: dict[s
     if scatter == COUNTS:
         new: np.ndarray | float = np.sqrt(np.maximum(np.asarray(result.eval(params=params, **coords)), 0.0))
     else:
-        new = np.nan if scatter == UNKNOWN else new_point_error(result, np.shape(sd), bool(coords))
+        # lmfit's attribute has no place for a sentence: what is not known is nan
+        silent = scatter == UNKNOWN or typical_sigma(result) is UNSAID
+        new = np.nan if silent else new_point_error(result, np.shape(sd), bool(coords))
     result.dely_predicted = times * _with_scatter(sd, new)
     return result.dely
 
@@ -58,14 +59,6 @@ def _with_scatter(sd: np.ndarray, new: np.ndarray | float) -> np.ndarray:
     return np.asarray(np.hypot(sd, new))
 
 
-def row_error(result: SurfaceResult) -> float:
-    """Standard deviation of a weighted residual: 1 where the errors of the data are known."""
-    scatter = result.__dict__.get("_scatter")
-    if isinstance(scatter, float):
-        return scatter
-    return float(np.sqrt(result.redchi)) if result.scale_covar else 1.0
-
-
 def point_error(result: SurfaceResult, shape: tuple[int, ...]) -> np.ndarray:
     """Errors of the fitted points themselves, in data units; nan where the likelihood doesn't tell."""
     scatter = result.__dict__.get("_scatter")
@@ -73,22 +66,6 @@ def point_error(result: SurfaceResult, shape: tuple[int, ...]) -> np.ndarray:
         return np.sqrt(np.broadcast_to(np.asarray(result.eval()), shape))
     sigma = 1.0 if result.observed.sigma is None else np.asarray(result.observed.sigma)
     return np.broadcast_to(np.nan if scatter == UNKNOWN else sigma * row_error(result), shape)
-
-
-def new_point_error(result: SurfaceResult, shape: tuple[int, ...], moved: bool) -> np.ndarray | float:
-    """Error of one more data point, in data units."""
-    if result.__dict__.get("_scatter") == UNKNOWN:
-        msg = "the likelihood of this fit doesn't tell how a new point scatters; pass sigma_new="
-        raise DataError(msg)
-    factor = row_error(result)
-    sigma = result.observed.sigma if result.observed is not None else None
-    if sigma is None:
-        return factor
-    if shape == sigma.shape and not moved:
-        return np.asarray(factor * sigma)
-    used = sigma[np.isfinite(sigma)]
-    # which error a new point would have is not known: the typical one of the data
-    return factor * float(np.median(used)) if used.size else np.nan
 
 
 def predict(result: SurfaceResult, level: float, kind: str, sigma_new: Any, coords: dict[str, Any]) -> Any:
@@ -99,22 +76,27 @@ def predict(result: SurfaceResult, level: float, kind: str, sigma_new: Any, coor
     if kind not in ("confidence", "prediction"):
         msg = f'kind={kind!r}; use "confidence" (where the model lies) or "prediction" (where a new point will)'
         raise DataError(msg)
+    if sigma_new is not None and kind == "confidence":
+        msg = 'sigma_new is the error of new points, which a confidence band leaves out; pass kind="prediction", or no sigma_new'
+        raise DataError(msg)
+    with_band(result, coords)
     unknown = [name for name in coords if name not in result.model.independent_vars]
     if unknown:
         msg = f"predict() got {', '.join(unknown)}; the coordinates of {result.model.name} are {', '.join(result.model.independent_vars)}"
         raise DataError(msg)
     value, J = gradient(result, coords)
     sd = standard_error(result, J)
-    if kind == "prediction":
-        counts = result.__dict__.get("_scatter") == COUNTS
-        if sigma_new is None:
-            new = np.sqrt(np.maximum(value, 0.0)) if counts else new_point_error(result, sd.shape, bool(coords))
-        else:
-            new = np.asarray(sigma_new, dtype=float) * row_error(result)
-        sd = _with_scatter(sd, new)
-    times = half_width(result, level)
     fitted = result.observed is not None and not coords
     shape = np.broadcast_shapes(result.observed.shape if fitted else value.shape, sd.shape)
+    if kind == "prediction":
+        counts = result.__dict__.get("_scatter") == COUNTS
+        new: np.ndarray | float
+        if sigma_new is not None:
+            new = given_error(result, sigma_new, shape)
+        else:
+            new = np.sqrt(np.maximum(value, 0.0)) if counts else new_point_error(result, sd.shape, bool(coords))
+        sd = _with_scatter(sd, new)
+    times = half_width(result, level)
     columns = {"fit": value, "lower": value - times * sd, "upper": value + times * sd}
     columns = {name: np.array(np.broadcast_to(column, shape)) for name, column in columns.items()}
     unit = result.units.get("data")

@@ -14,7 +14,7 @@ from ..solve.loss import Poisson
 from ..solve.loss_covariance import from_loss, scaled
 from ..solve.priors import PriorProblem
 from ..solve.problem import Problem
-from .bands import COUNTS, UNKNOWN
+from .new_points import COUNTS, UNKNOWN
 
 if TYPE_CHECKING:
     from .outcome import Outcome

@@ -13,7 +13,7 @@ from .joint_part import PartResult, _correlate, _covariance, _error, _parameters
 from .joint_result import JointResult
 from .restore import restore
 
-__all__ = ["restore_joint"]
+__all__ = ["restore_joint", "restore_part"]
 
 
 def restore_joint(
@@ -77,6 +77,24 @@ def _share(result: JointResult, key: str, facts: Mapping[str, Any]) -> PartResul
         _covariance=covariance, _joint_nfree=result.nfree, _joint_redchi=result.redchi,
     )  # fmt: skip
     return part
+
+
+def restore_part(
+    model: Any, params: Parameters, *, covar: np.ndarray | None, covar_names: list[str], stats: Mapping[str, Any], part: Mapping[str, Any]
+) -> PartResult:
+    """
+    Rebuild one data set's share that was saved by itself.
+
+    Parameters
+    ----------
+    model, params, covar, covar_names, stats
+        As for `surffit.core.restore.restore`.
+    part : mapping
+        ``key``, ``names`` (own name: joint name), and the joint fit's ``nfree`` and ``redchi``.
+    """
+    result: PartResult = restore(model, params, covar=covar, covar_names=covar_names, stats=stats, kind=PartResult)
+    result.__dict__.update(key=part["key"], joint_names=dict(part["names"]), _joint_nfree=part["nfree"], _joint_redchi=part["redchi"])
+    return result
 
 
 def tied_slopes(result: JointResult) -> dict[str, dict[str, float]]:

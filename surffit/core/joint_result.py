@@ -130,6 +130,8 @@ class JointResult(SurfaceResult):
         for name, value in coords.items():
             takers = self.model._takers(name)
             if not takers:
+                for part in self.model.parts.values():  # a loaded fit whose model could not travel knows no names of coordinates
+                    getattr(part.func, "refuse", lambda: None)()
                 msg = f"{name!r} is no coordinate of any data set; they have {quoted(self.model.independent_vars)}"
                 raise DataError(msg, argument=name)
             for one, given in per_key(name, value, self.keys(), takers).items():
@@ -207,7 +209,7 @@ class JointResult(SurfaceResult):
         key : str, optional
             Only this data set, with coordinates as its model takes them.
         sigma_new : array_like or dict, optional
-            Error of the new points.
+            Error of the new points, as for one data set; by key, or one for all.
         **coords
             Coordinates: a dict by key, or one for all; default: those of the fit.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..exceptions import DataError
+from ..exceptions import DataError, DocumentError
 from ..trace import numeric
 from .bind import find_structure
 from .bind_numeric import resolver
@@ -49,6 +49,49 @@ def coordinates(result: SurfaceResult, given: Mapping[str, Any]) -> dict[str, An
                 raise DataError(msg) from err
         out[name] = open_container(value, name).values
     return out
+
+
+def answerable(result: SurfaceResult, given: Mapping[str, Any]) -> None:
+    """
+    Whether a loaded result, which has no data, can be evaluated at these coordinates; any other can.
+
+    Raises
+    ------
+    DocumentError
+        If coordinates are missing, or the file had no model.
+    """
+    facts = result.__dict__
+    if "_names" not in facts or facts.get("observed") is not None:
+        return
+    model = result.model
+    refuse = getattr(model.func, "refuse", None)
+    if refuse is not None:
+        refuse()
+    defaults = getattr(model, "independent_vars_defvals", {})
+    missing = [name for name in model.independent_vars if name not in given and name not in result.userkws and name not in defaults]
+    if missing:
+        example = ", ".join(f"{name}=..." for name in missing)
+        msg = f"the data of a loaded fit aren't in its file; give the coordinates to evaluate at: {example}"
+        raise DocumentError(msg, missing=missing)
+
+
+def with_band(result: SurfaceResult, given: Mapping[str, Any]) -> None:
+    """
+    Whether a loaded result can tell its band at these coordinates; any other can.
+
+    Raises
+    ------
+    DocumentError
+        As `answerable`, and if the file had no covariance.
+    """
+    answerable(result, given)
+    if (
+        result.__dict__.get("observed") is None
+        and result.covar is None
+        and any(par.vary and not par.expr for par in result.params.values())
+    ):
+        msg = "the file of this fit holds no covariance, so there is no band; eval() gives the model's values"
+        raise DocumentError(msg)
 
 
 def gradient(result: SurfaceResult, given: Mapping[str, Any], component: Any = None, params: Any = None) -> tuple[np.ndarray, np.ndarray]:

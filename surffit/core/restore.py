@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from lmfit.minimizer import Minimizer
@@ -100,6 +100,10 @@ class MissingModel:
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         self.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in ("x", *names)])
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def refuse(self) -> NoReturn:
+        """Say what is missing."""
         msg = "the document holds no model, so it can't be evaluated; load it with surffit.load(path, model=...)"
         raise DocumentError(msg)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.refuse()

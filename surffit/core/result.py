@@ -20,6 +20,7 @@ from ..exceptions import DocumentError
 from ..solve.status import Status
 from . import bands, coststats, uncertainty
 from . import explain as words
+from . import predict as predicting
 from .conditioning import Conditioning, assess
 from .containers import Wrap
 from .data import FitData
@@ -242,6 +243,7 @@ class SurfaceResult(Inference, Output):
 
     def eval(self, params: Parameters | None = None, **kwargs: Any) -> Any:
         """As in lmfit; new coordinates may be lists, times, or Quantities in units that convert to those of the fit."""
+        predicting.answerable(self, kwargs)
         known = {name: value for name, value in kwargs.items() if name in self.model.independent_vars}
         if known:
             fresh = bands.coordinates(self, known)
@@ -249,6 +251,12 @@ class SurfaceResult(Inference, Output):
         if params is None and "_fitted_in" in self.__dict__:
             return self._fitted_in.eval(**kwargs)
         return super().eval(params=params, **kwargs)
+
+    def eval_components(self, params: Parameters | None = None, **kwargs: Any) -> dict[str, Any]:
+        """As in lmfit."""
+        predicting.answerable(self, kwargs)
+        components: dict[str, Any] = super().eval_components(params=params, **kwargs)
+        return components
 
     def _repr_html_(self, show_correl: bool = True, min_correl: float = 0.1) -> str:
         """lmfit's table; a failed fit says so first, and the model's name (which may come from a file) is text, not markup."""

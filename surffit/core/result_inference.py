@@ -58,7 +58,11 @@ class Inference(ModelResult):
         kind : {"confidence", "prediction"}
             Where the model lies, or where a new data point will.
         sigma_new : array_like, optional
-            Error of the new points, for "prediction" with unequal errors; default: that of the data.
+            Error of the new points, for "prediction" only; not negative, of a shape that broadcasts to the prediction. Default:
+            that of the data (at new coordinates their median). If the fit had errors (sigma, weights, var, ivar), it is an error
+            in the same sense as those: with ``scale_covar=True`` both are multiplied by the same factor, the square root of the
+            reduced chi-square. If it had none, or its loss is a likelihood, it is the error itself and nothing multiplies it;
+            so too for a loaded fit whose file doesn't tell (files of early versions), which has no default.
         **coords
             New coordinates; default: those of the fit.
 
@@ -69,7 +73,10 @@ class Inference(ModelResult):
         Raises
         ------
         DataError
-            For a level outside (0, 1), or coordinates in other units.
+            For a level outside (0, 1), coordinates in other units, or a sigma_new that is negative, nan, of another shape, or
+            given for a confidence band.
+        DocumentError
+            For a loaded fit: without coordinates (the data aren't in its file), a model or a covariance.
         """
         # in the basis of the fit, which keeps the digits that powers of a coordinate may lose
         return bands.predict(self.__dict__.get("_fitted_in", self), level, kind, sigma_new, coords)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
-    "COST", "FLAGS", "KEYS", "LISTS", "MODEL_KEYS", "MOST_PARAMETERS", "NUMBERS", "PARAM_KEYS", "SCHEMA", "STATS", "TEXTS",
+    "COST", "EXTRA", "FLAGS", "KEYS", "LISTS", "MODEL_KEYS", "MOST_PARAMETERS", "NUMBERS", "PARAM_KEYS", "PART_KEYS",
+    "SCHEMA", "STATS", "TEXTS",
     "WHOLE", "WORDS", "check_expression", "check_name", "check_text", "clean", "exactly", "floats", "in_order", "is_plain",
     "real", "shown",
 ]  # fmt: skip
@@ -35,6 +36,9 @@ LISTS = ("status", "linear", "at_bound")
 TEXTS = ("explain", "data_sha256")
 # only where there is something to say: the loss and the priors in words, how a point scatters, why earlier errors did not serve
 COST = ("loss", "priors", "scatter", "covar_notes")
+# newer than the first files, which lack it: the median error of the data (null: they had none), and what a part is part of
+EXTRA = ("typical_sigma", "part")
+PART_KEYS = {"key", "names", "nfree", "redchi"}
 LONGEST_TEXT = 100_000
 MOST_PARAMETERS = 10_000
 DEEPEST_CHAIN = 500

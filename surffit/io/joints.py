@@ -14,8 +14,8 @@ from surffit.exceptions import DocumentError, UnsafeFileError
 from surffit.io.checks import MOST_PARAMETERS, check_name, check_text, clean, exactly, real, shown
 from surffit.io.files import number
 from surffit.io.models import made
-from surffit.io.reading import read_numbers, read_part
-from surffit.io.writing import model_of, numbers_of
+from surffit.io.reading import check_complete, read_numbers, read_part, read_sigma
+from surffit.io.writing import model_of, numbers_of, sigma_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def joint_document(result: Any) -> dict[str, Any]:
             "names": {own: joint for own, joint in part.joint_names.items() if joint in result.params},
             "ndata": int(row["ndata"]),
             **{name: number(getattr(part, name)) for name in FACTS},
+            **sigma_of(part),
         }
     content = {"schema": SCHEMA, "surffit": __version__, **numbers_of(result)}
     content |= {
@@ -108,6 +109,9 @@ def read_joint(content: Mapping[str, Any], model: Any = None) -> Any:
 
     exactly(content, KEYS, "the document")
     params, covar, covar_names, stats = read_numbers(content)
+    if "part" in stats or "_typical_sigma" in stats:
+        msg = "the stats of a joint fit hold what only one data set has; surffit never writes that"
+        raise UnsafeFileError(msg)
     sets = _read_sets(content["sets"], params)
     constraints = _read_constraints(content["constraints"], params, covar_names)
     built = _read_model(content, sets) if model is None else _given(model, sets)
@@ -127,7 +131,8 @@ def _read_sets(content: Any, params: Mapping[str, Any]) -> dict[str, dict[str, A
     sets = {}
     for key, entry in content.items():
         check_name(key, UnsafeFileError)
-        exactly(entry, SET_KEYS, f"the data set {key}")
+        sigma = {"typical_sigma"} & set(entry) if isinstance(entry, Mapping) else set()  # the first files lack it
+        exactly(entry, SET_KEYS | sigma, f"the data set {key}")
         names = entry["names"]
         if not isinstance(names, Mapping):
             msg = f"the names of {key} are {shown(names)}, where an object belongs"
@@ -145,6 +150,8 @@ def _read_sets(content: Any, params: Mapping[str, Any]) -> dict[str, dict[str, A
             raise UnsafeFileError(msg)
         facts = {name: real(entry[name], f"{name} of {key}") for name in FACTS}
         sets[key] = {"names": dict(names), "ndata": entry["ndata"], **facts}
+        if sigma:
+            sets[key]["_typical_sigma"] = read_sigma(entry["typical_sigma"])
     return sets
 
 
@@ -184,6 +191,7 @@ def _read_model(content: Mapping[str, Any], sets: Mapping[str, Any]) -> Any:
         if type(place) is not int or not 0 <= place < len(built):
             msg = f"the data set {key} has the model {shown(place)} of {len(built)}"
             raise UnsafeFileError(msg)
+        check_complete(built[place], entry["names"], f"the data set {key}")
         parts[key] = built[place] if built[place] is not None else without_model(sets[key]["names"])
 
     def build() -> Any:

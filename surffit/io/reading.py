@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from surffit.exceptions import DocumentError, UnsafeFileError
 from surffit.io.checks import (
     COST,
+    EXTRA,
     FLAGS,
     KEYS,
     LISTS,
@@ -15,6 +16,7 @@ from surffit.io.checks import (
     MOST_PARAMETERS,
     NUMBERS,
     PARAM_KEYS,
+    PART_KEYS,
     STATS,
     TEXTS,
     WHOLE,
@@ -34,7 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["read_numbers", "read_part", "read_result"]
+__all__ = ["check_complete", "read_numbers", "read_part", "read_result"]
 
 
 def read_result(content: Mapping[str, Any], model: Any = None) -> Any:
@@ -64,7 +66,13 @@ def read_result(content: Mapping[str, Any], model: Any = None) -> Any:
     exactly(content, KEYS, "the document")
     params, covar, covar_names, stats = read_numbers(content)
     built = read_part(content["model"]) if model is None else _given_model(model, params)
-    return restore(built, params, covar=covar, covar_names=covar_names, stats=stats)
+    check_complete(built, params, "the fit")
+    part = stats.pop("part", None)
+    if part is None:
+        return restore(built, params, covar=covar, covar_names=covar_names, stats=stats)
+    from surffit.core.joint_restore import restore_part
+
+    return restore_part(built, params, covar=covar, covar_names=covar_names, stats=stats, part=part)
 
 
 def read_numbers(content: Mapping[str, Any]) -> tuple[Any, Any, list[str], dict[str, Any]]:
@@ -129,8 +137,16 @@ def _read_constraints(content: Mapping[str, Any], params: Any) -> None:
                 params[name].set(expr=floats(content[name]))
                 float(params[name].value)  # lmfit evaluates here
         except Exception as err:  # asteval hands on whatever the arithmetic raised
-            msg = f"the constraint of {name}, {content[name]!r}, can't be evaluated: {clean(str(err), 200)}"
+            msg = f"the constraint of {name}, {content[name]!r}, can't be evaluated: {_reason(err)}"
             raise UnsafeFileError(msg, name=name, expr=content[name]) from err
+
+
+def _reason(err: Exception) -> str:
+    """What an evaluation complained of; some versions of asteval raise the bare kind of error and drop the words."""
+    if said := " ".join(str(err).split()):
+        return clean(said, 200)
+    kinds = {ZeroDivisionError: "it divides by zero", RuntimeError: "it has a power that is too large", OverflowError: "it overflows"}
+    return kinds.get(type(err), f"it raises {type(err).__name__}")
 
 
 def _read_covar(content: Any, params: Any) -> tuple[Any, list[str]]:
@@ -161,7 +177,7 @@ def _read_covar(content: Any, params: Any) -> tuple[Any, list[str]]:
 def _read_stats(content: Any) -> dict[str, Any]:
     """Statistics: numbers, words, switches, and lists of words."""
     known = {*STATS, *LISTS, *TEXTS}
-    exactly(content, known | (set(content) & set(COST) if isinstance(content, Mapping) else set()), "stats")
+    exactly(content, known | (set(content) & {*COST, *EXTRA} if isinstance(content, Mapping) else set()), "stats")
     stats: dict[str, Any] = {}
     for name, value in content.items():
         if name in LISTS:
@@ -169,6 +185,10 @@ def _read_stats(content: Any) -> dict[str, Any]:
                 msg = f"stats has {name} = {shown(value)}, where a list of names belongs"
                 raise UnsafeFileError(msg)
             stats[name] = _read_status(value) if name == "status" else tuple(check_text(item, name, 200) for item in value)
+        elif name == "typical_sigma":
+            stats["_typical_sigma"] = read_sigma(value)
+        elif name == "part":
+            stats[name] = _read_joint_part(value)
         elif name in COST:
             stats |= _read_cost(name, value)
         elif value is None:
@@ -188,6 +208,32 @@ def _read_stats(content: Any) -> dict[str, Any]:
         else:
             stats[name] = check_text(value, name)
     return stats
+
+
+def read_sigma(value: Any) -> float | None:
+    """The typical error of the data; None if they had none."""
+    sigma = None if value is None else real(value, "typical_sigma")
+    if sigma is not None and not 0 <= sigma < math.inf:
+        msg = f"typical_sigma is {sigma}, where the error of a data point belongs"
+        raise UnsafeFileError(msg)
+    return sigma
+
+
+def _read_joint_part(content: Any) -> dict[str, Any]:
+    """What a fit is part of: key, names in the joint fit, and that one's freedom and scatter."""
+    exactly(content, PART_KEYS, "the part of a joint fit")
+    check_name(content["key"], UnsafeFileError)
+    names = content["names"]
+    if not isinstance(names, Mapping) or not 0 < len(names) <= MOST_PARAMETERS:
+        msg = f"the joint names of the part are {shown(names)}, where an object belongs"
+        raise UnsafeFileError(msg)
+    for own, joint in names.items():
+        check_name(own, UnsafeFileError)
+        check_name(joint, UnsafeFileError)
+    numbers = {
+        name: content[name] if type(content[name]) is int else real(content[name], f"the joint {name}") for name in ("nfree", "redchi")
+    }
+    return {"key": content["key"], "names": dict(names), **numbers}
 
 
 def _read_cost(name: str, value: Any) -> dict[str, Any]:
@@ -218,6 +264,14 @@ def _read_status(names: list[str]) -> Any:
             raise UnsafeFileError(msg)
         status |= Status[name]
     return status
+
+
+def check_complete(model: Any, names: Any, where: str) -> None:
+    """Refuse numbers that lack a parameter of their model, which could never be evaluated."""
+    missing = [name for name in getattr(model, "param_names", ()) if name not in names]
+    if missing:
+        msg = f"the model of {where} has the parameter {missing[0]!r}, for which the document has no value; surffit never writes that"
+        raise UnsafeFileError(msg, missing=missing)
 
 
 def read_part(content: Any) -> Any:

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["document", "model_of", "numbers_of"]
+__all__ = ["document", "model_of", "numbers_of", "sigma_of"]
 
 
 def document(thing: Any) -> dict[str, Any]:
@@ -177,7 +177,23 @@ def _stats(result: Any) -> dict[str, Any]:
         stats[name] = list(getattr(found, name, ()))
     stats["explain"] = clean(result.explain()) if hasattr(result, "explain") else ""
     stats["data_sha256"] = _digest(result)
-    return stats | _cost(result)
+    return stats | sigma_of(result) | _part(result) | _cost(result)
+
+
+def sigma_of(result: Any) -> dict[str, Any]:
+    """The typical error of the data, from which new points scatter; null if they had none."""
+    from surffit.core.new_points import UNSAID, typical_sigma
+
+    sigma = typical_sigma(result)
+    return {} if sigma == UNSAID else {"typical_sigma": number(sigma)}
+
+
+def _part(result: Any) -> dict[str, Any]:
+    """Of one data set's share of a joint fit: the joint fit's freedom and scatter, from which its errors come."""
+    if not hasattr(result, "joint_names"):
+        return {}
+    names = {own: joint for own, joint in result.joint_names.items() if own in result.params}
+    return {"part": {"key": result.key, "names": names, "nfree": number(result._joint_nfree), "redchi": number(result._joint_redchi)}}
 
 
 def _cost(result: Any) -> dict[str, Any]:
