@@ -115,11 +115,11 @@ def _read_one(names: tuple[str, ...], given: Any, bound: Bound) -> Prior:
         if getattr(getattr(given, "dist", None), "name", "") == "norm":
             return GaussianPrior(index, *_gaussian(name, (given.mean(), given.std())))
         if hasattr(given, "logpdf") and hasattr(given, "ppf"):
-            return _distribution(index, name, given)
+            return _distribution(index, name, given, bound)
     return _density(names, _log_density(names, given), bound)
 
 
-def _distribution(index: int, name: str, given: Any) -> DensityPrior:
+def _distribution(index: int, name: str, given: Any, bound: Bound) -> DensityPrior:
     """A frozen distribution of scipy.stats: it knows its centre, spread and support."""
     low, centre, high = (float(given.ppf(q)) for q in (0.25, 0.5, 0.75))
     spread = float(given.std())
@@ -129,6 +129,10 @@ def _distribution(index: int, name: str, given: Any) -> DensityPrior:
         msg = f"the prior of {name} has median {centre:g} and spread {spread:g}; check the distribution's arguments"
         raise ParameterError(msg, name=name)
     lower, upper = (float(end) for end in given.support())
+    low, high = float(bound.problem.lower[index]), float(bound.problem.upper[index])
+    if lower > high or upper < low:
+        msg = f"the prior of {name} is zero outside {lower:g} to {upper:g}, its bounds are {low:g} and {high:g}; nothing is left between"
+        raise ParameterError(msg, name=name)
     density = _log_density((name,), given)
     return DensityPrior([index], density, [spread], centre=centre, spread=spread, lower=lower, upper=upper)
 

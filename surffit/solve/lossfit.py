@@ -128,7 +128,9 @@ def squares(layers: Layers) -> Problem:
         for density in prior.densities
         if density.indices.size == 1 and np.isfinite(density.centre) and 0.0 < density.spread < np.inf
     ]
-    return PriorProblem(first, [*prior.gaussian, *known], prior.scale)
+    near = PriorProblem(first, [*prior.gaussian, *known], prior.scale)
+    near.confine(prior.lower, prior.upper)
+    return near
 
 
 def _mild(layers: Layers, milder: Robust, points: list[np.ndarray], options: Options, callback: Callback | None) -> np.ndarray:
