@@ -151,7 +151,7 @@ def _solution(result: SurfaceResult, c: Conditioning) -> list[str]:
     }[c.derivatives]
     outcome = result._outcome
     if c.linear and outcome is not None and not outcome.bound.problem.least_squares:
-        what = f"{listed(c.linear)} {'are' if len(c.linear) > 1 else 'is'} linear and needed no start; with this cost all were searched"
+        what = f"{listed(c.linear)} {'are' if len(c.linear) > 1 else 'is'} linear{costwords.starts(outcome.bound.problem)}"
     elif not c.nonlinear and c.linear:
         what = (
             f"All {len(c.linear)} parameters are linear and were solved exactly"
