@@ -92,6 +92,17 @@ def _gaussian(name: str, given: Any) -> tuple[float, float]:
     return mean, sigma
 
 
+def _refuse_unfrozen(names: tuple[str, ...], given: Any) -> None:
+    """An error for a distribution of scipy.stats whose arguments were not given: its defaults are hardly what is known."""
+    if not (hasattr(given, "freeze") and hasattr(given, "logpdf")):
+        return
+    shapes = str(getattr(given, "shapes", None) or "")
+    kind = getattr(given, "name", None) or type(given).__name__
+    example = f"{kind}({shapes}, loc, scale) with numbers" if shapes else f"{kind}(0, 1)"
+    msg = f"the prior of {', '.join(names)} is the distribution {kind} without its arguments; write scipy.stats.{example}"
+    raise ParameterError(msg, names=names)
+
+
 def _log_density(names: tuple[str, ...], given: Any) -> Callable[..., float]:
     """A prior as a function of its parameters."""
     if hasattr(given, "logpdf"):
@@ -108,6 +119,7 @@ def _log_density(names: tuple[str, ...], given: Any) -> Callable[..., float]:
 
 def _read_one(names: tuple[str, ...], given: Any, bound: Bound) -> Prior:
     name = names[0]
+    _refuse_unfrozen(names, given)
     if len(names) == 1:
         index = bound.names.index(name)
         if _is_pair(given):

@@ -382,6 +382,8 @@ REFUSED = {
     "no number": ({"k": lambda k: None}, "log-density failed at k = 1"),
     "wrong number of arguments": ({("k", "a"): lambda k: 0.0}, "log-density failed at k = 1, a = 2"),
     "pair for two": ({("k", "a"): (1, 2)}, "give a joint log-density"),
+    "not frozen": ({"k": stats.gamma}, r"gamma without its arguments; write scipy.stats.gamma\(a, loc, scale\)"),
+    "normal, not frozen": ({"k": stats.norm}, r"norm without its arguments; write scipy.stats.norm\(0, 1\)"),
     "bad distribution": ({"k": stats.gamma(-1)}, "check the distribution's arguments"),
 }
 
