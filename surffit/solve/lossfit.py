@@ -32,6 +32,7 @@ ROUGHLY = 1e-3  # relative change of a scale at which the walk hands over to the
 SETTLED = 1e-11  # relative change of a scale at which it counts as found
 CLEARLY = 0.1  # relative difference of two scales beyond which the smaller one tells the better fit
 APART = 0.3  # of the residuals' scale: models that differ by more belong to two minima
+NEAR = 0.1  # of the residuals' scale: a start that close to a minimum leads nowhere else
 CONTRADICTS = 5.0  # prior standard deviations between a start and its prior from which the prior's centre is tried as well
 FLOORS = (0.3, 0.03, 3e-3, 1e-4, 1e-6)  # of the mean count: where a Poisson term is continued while the model isn't positive yet
 
@@ -113,6 +114,10 @@ def minimise_loss(
     ends: list[tuple[int, Solution]] = []
     best: Solution | None = None
     for i, point in enumerate(points):
+        near = [end for _, end in ends if milder is not None and good(problem, end) and not _apart(layers, point, end.p, NEAR)]
+        if near:
+            ends.append((i, near[0]))
+            continue
         layers.update(point)
         found = _down(layers, point, options, callback, plain.start)
         if found is None:
@@ -130,10 +135,10 @@ def minimise_loss(
     return answer
 
 
-def _apart(layers: Layers, p: np.ndarray, q: np.ndarray) -> bool:
+def _apart(layers: Layers, p: np.ndarray, q: np.ndarray, share: float = APART) -> bool:
     """Whether two ends are two minima: their models differ by a good part of the residuals' scale."""
     r, s = layers.data.residual(p), layers.data.residual(q)
-    return bool(np.sqrt(np.mean((r - s) ** 2)) > APART * robust_scale(s, layers.problem.n))
+    return not bool(np.sqrt(np.mean((r - s) ** 2)) <= share * robust_scale(s, layers.problem.n))
 
 
 def squares(layers: Layers) -> Problem:
