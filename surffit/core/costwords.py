@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..solve.layers import Layers
+from ..solve.layers import Layers, robust_scale
 from ..solve.loss import Poisson, Robust
 from .likelihood import label
 from .priors import names_of
 
 if TYPE_CHECKING:
+    from ..solve.problem import Problem
     from .result import SurfaceResult
 
 FAR = 3.0  # prior standard deviations beyond which data and prior disagree
@@ -31,6 +32,16 @@ def words(result: SurfaceResult) -> list[str]:
         return [*lines, f"No errors: {result._no_errors}"]
     lines += _errors(result, layers)
     return lines if layers.prior is None else [*lines, *_priors(result)]
+
+
+def starts(problem: Problem) -> str:
+    """What linear parameters needed of a start."""
+    loss = Layers(problem).loss
+    if loss is None or loss.term.convex:
+        return " and needed no start; with this cost all were searched"
+    if isinstance(loss.term, Robust):
+        return "; with this loss, which may have several minima, all were searched from several starts"
+    return "; with this cost, which may have several minima, all were searched"
 
 
 def stalled(result: SurfaceResult) -> str:
@@ -74,8 +85,24 @@ def _loss(result: SurfaceResult, layers: Layers) -> list[str]:
         what = f"f = {f:.4g} {'standard deviations' if weighted else 'in units of the data'}, as given"
     return [
         f"Minimised: the robust loss {name} with {what}; {beyond} of {result.ndata} residuals lie beyond f. chisqr holds the loss, which "
-        "is no chi-square."
+        "is no chi-square.",
+        _elsewhere(result, layers),
     ]
+
+
+def _elsewhere(result: SurfaceResult, layers: Layers) -> str:
+    """That the user's start led to another minimum than the one returned."""
+    outcome = result._outcome
+    p = None if outcome is None else outcome.solution.elsewhere
+    if outcome is None or p is None:
+        return ""
+    there = ", ".join(f"{name} = {value:.6g}" for name, value in zip(outcome.bound.names, p, strict=True))
+    if result.scale_covar:
+        sizes = [robust_scale(layers.data.residual(end), layers.problem.n) / layers.data.unit for end in (p, outcome.solution.p)]
+        why = f"the residuals scatter more ({sizes[0]:.4g}, here {sizes[1]:.4g})"
+    else:
+        why = "the loss is higher"
+    return f"The start given led to another minimum, {there}, where {why}; bounds would keep the fit there."
 
 
 def _errors(result: SurfaceResult, layers: Layers) -> list[str]:

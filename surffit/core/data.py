@@ -331,7 +331,7 @@ def _weights(data: Any, opened: Opened, **given: Any) -> np.ndarray | None:
         n = int(bad.sum())
         msg = f"{what} is NaN at {n} point{'s' if n > 1 else ''}, {first}; a weight of 0 excludes a point, NaN does not"
         raise DataError(msg, argument=what, count=n, first=tuple(first))
-    parts = array.view(float).reshape(*array.shape, 2) if np.iscomplexobj(array) else array
+    parts = np.stack([array.real, array.imag], axis=-1) if np.iscomplexobj(array) else array
     negative: np.ndarray = parts < 0 if what in ("weights", "ivar") else parts <= 0
     if np.iscomplexobj(array):
         negative = np.asarray(negative.any(axis=-1))
@@ -348,9 +348,9 @@ def _weights(data: Any, opened: Opened, **given: Any) -> np.ndarray | None:
         elif what == "sigma":
             out = 1.0 / array if not np.iscomplexobj(array) else 1.0 / array.real + 1j / array.imag
         elif what == "var":
-            out = 1.0 / np.sqrt(array)
+            out = 1.0 / np.sqrt(array) if not np.iscomplexobj(array) else 1.0 / np.sqrt(array.real) + 1j / np.sqrt(array.imag)
         else:
-            out = np.sqrt(array)
+            out = np.sqrt(array) if not np.iscomplexobj(array) else np.sqrt(array.real) + 1j * np.sqrt(array.imag)
     infinite = ~np.isfinite(out) & ~outside
     if infinite.any():
         first = [int(i) for i in np.argwhere(infinite)[0]]

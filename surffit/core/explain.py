@@ -151,7 +151,7 @@ def _solution(result: SurfaceResult, c: Conditioning) -> list[str]:
     }[c.derivatives]
     outcome = result._outcome
     if c.linear and outcome is not None and not outcome.bound.problem.least_squares:
-        what = f"{listed(c.linear)} {'are' if len(c.linear) > 1 else 'is'} linear and needed no start; with this cost all were searched"
+        what = f"{listed(c.linear)} {'are' if len(c.linear) > 1 else 'is'} linear{costwords.starts(outcome.bound.problem)}"
     elif not c.nonlinear and c.linear:
         what = (
             f"All {len(c.linear)} parameters are linear and were solved exactly"
@@ -267,9 +267,12 @@ def _bounds(result: SurfaceResult, c: Conditioning) -> list[str]:
     for name, side in c.at_bound.items():
         par = result.params[name]
         bound = par.min if side == "min" else par.max
-        if not np.isfinite(bound):  # where its prior ends
-            bound = par.value
         gain = c.multipliers.get(name, 0.0)
+        if bound != par.value and result._call.priors:
+            text = f"{name} is on the {side} = {par.value:.6g} of its prior, which calls all beyond impossible: stderr is nan, and the "
+            text += "other errors hold with it fixed there."
+            lines.append(text + (" The data push against that edge; widen the prior if it isn't physical." if gain > 0 else ""))
+            continue
         text = f"{name} is on its {side} = {bound:.6g}: stderr is nan, and the other errors hold with it fixed there."
         if gain > 0:
             text += f" Beyond the bound chi-square would fall by {2 * gain:.3g} per unit of {name}; widen the bound if it isn't physical."

@@ -59,19 +59,24 @@ def kind_of(loss: Any) -> str:
         msg = f"loss={loss!r} is neither a name nor a function; use one of {', '.join(map(repr, LOSSES))}, rho(z), or loss(data, model)"
         raise ParameterError(msg)
     count = _arguments(loss)
+    if count is None:
+        msg = "loss takes any number of arguments; give rho(z) of one (a robust loss), or loss(data, model) of two (-2 ln L per point)"
+        raise ParameterError(msg)
     if count not in (1, 2):
         msg = f"loss takes {count} arguments; give rho(z) of one (a robust loss), or loss(data, model) of two (-2 ln L per point)"
         raise ParameterError(msg, arguments=count)
     return "robust" if count == 1 else "likelihood"
 
 
-def _arguments(func: Callable[..., Any]) -> int:
-    """How many arguments a function asks for."""
+def _arguments(func: Callable[..., Any]) -> int | None:
+    """How many arguments a function asks for; None where it takes what comes."""
     try:
         parameters = inspect.signature(func).parameters.values()
     except (TypeError, ValueError):
         return 1  # numpy's ufuncs and the like
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if not positional and any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return None
     return sum(p.default is p.empty for p in positional) or len(positional)
 
 

@@ -92,6 +92,17 @@ def _gaussian(name: str, given: Any) -> tuple[float, float]:
     return mean, sigma
 
 
+def _refuse_unfrozen(names: tuple[str, ...], given: Any) -> None:
+    """An error for a distribution of scipy.stats whose arguments were not given: its defaults are hardly what is known."""
+    if not (hasattr(given, "freeze") and hasattr(given, "logpdf")):
+        return
+    shapes = str(getattr(given, "shapes", None) or "")
+    kind = getattr(given, "name", None) or type(given).__name__
+    example = f"{kind}({shapes}, loc, scale) with numbers" if shapes else f"{kind}(0, 1)"
+    msg = f"the prior of {', '.join(names)} is the distribution {kind} without its arguments; write scipy.stats.{example}"
+    raise ParameterError(msg, names=names)
+
+
 def _log_density(names: tuple[str, ...], given: Any) -> Callable[..., float]:
     """A prior as a function of its parameters."""
     if hasattr(given, "logpdf"):
@@ -108,6 +119,7 @@ def _log_density(names: tuple[str, ...], given: Any) -> Callable[..., float]:
 
 def _read_one(names: tuple[str, ...], given: Any, bound: Bound) -> Prior:
     name = names[0]
+    _refuse_unfrozen(names, given)
     if len(names) == 1:
         index = bound.names.index(name)
         if _is_pair(given):
@@ -115,11 +127,11 @@ def _read_one(names: tuple[str, ...], given: Any, bound: Bound) -> Prior:
         if getattr(getattr(given, "dist", None), "name", "") == "norm":
             return GaussianPrior(index, *_gaussian(name, (given.mean(), given.std())))
         if hasattr(given, "logpdf") and hasattr(given, "ppf"):
-            return _distribution(index, name, given)
+            return _distribution(index, name, given, bound)
     return _density(names, _log_density(names, given), bound)
 
 
-def _distribution(index: int, name: str, given: Any) -> DensityPrior:
+def _distribution(index: int, name: str, given: Any, bound: Bound) -> DensityPrior:
     """A frozen distribution of scipy.stats: it knows its centre, spread and support."""
     low, centre, high = (float(given.ppf(q)) for q in (0.25, 0.5, 0.75))
     spread = float(given.std())
@@ -129,6 +141,10 @@ def _distribution(index: int, name: str, given: Any) -> DensityPrior:
         msg = f"the prior of {name} has median {centre:g} and spread {spread:g}; check the distribution's arguments"
         raise ParameterError(msg, name=name)
     lower, upper = (float(end) for end in given.support())
+    low, high = float(bound.problem.lower[index]), float(bound.problem.upper[index])
+    if lower > high or upper < low:
+        msg = f"the prior of {name} is zero outside {lower:g} to {upper:g}, its bounds are {low:g} and {high:g}; nothing is left between"
+        raise ParameterError(msg, name=name)
     density = _log_density((name,), given)
     return DensityPrior([index], density, [spread], centre=centre, spread=spread, lower=lower, upper=upper)
 

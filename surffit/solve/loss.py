@@ -205,7 +205,7 @@ class Rho:
     def __call__(self, z: Array) -> tuple[Array, Array, Array]:
         """rho, rho' and rho''."""
         if self.whole:
-            out = np.asarray(self.func(z), dtype=float)
+            out = np.array(self.func(z.copy()), dtype=float)
             return out[0], np.maximum(out[1], 0.0), out[2]
         t = np.sqrt(z)
         value, first, second = self._by_t(t, np.maximum(t, 1.0))
@@ -247,10 +247,10 @@ class UserLikelihood:
         if not np.issubdtype(out.dtype, np.floating) and not np.issubdtype(out.dtype, np.integer):
             msg = f"{self.name}(data, model) returned {out.dtype}, not real numbers; return -2 ln L of each point as floats"
             raise ParameterError(msg)
-        self._by_model = Pointwise(lambda m: np.asarray(func(self._data, m)))
+        self._by_model = Pointwise(lambda m: np.asarray(func(self._data.copy(), m.copy())))  # it may write into them
 
     def cost(self, r: Array, y: Array) -> Array:
-        out = np.asarray(self.func(self._data, (y - r) / self.unit), dtype=float)
+        out = np.asarray(self.func(self._data.copy(), (y - r) / self.unit), dtype=float)
         return np.where(np.isnan(out), np.inf, out)
 
     def rows(self, r: Array, y: Array) -> Rows:

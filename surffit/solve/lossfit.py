@@ -20,6 +20,7 @@ from .loss import Poisson, Robust
 from .minimum import ESCAPES, WALK_NFEV, Options, judge, minimise
 from .priors import GaussianPrior, PriorProblem
 from .problem import Problem, finite
+from .resistant import resistant
 from .reweighted import Weighted
 from .saddle import LOWER, STEPS
 from .separable import DenseEngine, walk
@@ -29,6 +30,9 @@ from .verdict import Solution, better, final_flags, good
 ROUNDS = 60  # of the scales' fixed point
 ROUGHLY = 1e-3  # relative change of a scale at which the walk hands over to the polish
 SETTLED = 1e-11  # relative change of a scale at which it counts as found
+CLEARLY = 0.1  # relative difference of two scales beyond which the smaller one tells the better fit
+APART = 0.3  # of the residuals' scale: models that differ by more belong to two minima
+NEAR = 0.1  # of the residuals' scale: a start that close to a minimum leads nowhere else
 CONTRADICTS = 5.0  # prior standard deviations between a start and its prior from which the prior's centre is tried as well
 FLOORS = (0.3, 0.03, 3e-3, 1e-4, 1e-6)  # of the mean count: where a Poisson term is continued while the model isn't positive yet
 
@@ -89,29 +93,52 @@ def minimise_loss(
         layers.update(plain.p)
         return _stopped(problem, plain, options)
     points = [plain.p]
-    complete = bool(np.isfinite(c).all())
-    if problem.m or complete:
+    given = np.isfinite(c)
+    own = -1  # which of the points the user gave
+    if problem.m or given.any():
         for begin in alphas(layers, alpha):
             linear = DenseEngine(first).inner(begin)
             solved = plain.p[problem.m :] if linear is None else linear.c
-            points.append(np.concatenate([begin, np.where(np.isfinite(c), c, solved)]))
-    points = [layers.starts(point) for point in points]
-    frozen = milder is not None
+            own = len(points) if own < 0 else own
+            points.append(np.concatenate([begin, np.where(given, c, solved)]))
     if milder is not None:
-        # a scale from the mild loss's answer, so that all candidates are told by one cost
+        for begin in [plain.p[: problem.m]] if not problem.m else [plain.p[: problem.m], alpha]:
+            stout = resistant(layers.data, begin)
+            if stout is not None:
+                points.append(np.concatenate([begin, stout]))
+    points = [layers.starts(point) for point in points]
+    if milder is not None:
+        # first in line: of ends that are about as good, the one that came from the convex loss
         points.insert(0, _mild(layers, milder, points, options, callback))
-        layers.update(points[0])
+        own += own >= 0
+    ends: list[tuple[int, Solution]] = []
     best: Solution | None = None
-    for point in points:
-        if not frozen:
-            layers.update(point)
-        found = _down(layers, point, options, callback, plain.start, frozen)
+    for i, point in enumerate(points):
+        near = [end for _, end in ends if milder is not None and good(problem, end) and not _apart(layers, point, end.p, NEAR)]
+        if near:
+            ends.append((i, near[0]))
+            continue
+        layers.update(point)
+        found = _down(layers, point, options, callback, plain.start)
         if found is None:
             continue
-        best = found if best is None else _lower(layers, best, found, frozen)
+        ends.append((i, found))
+        best = found if best is None else _lower(layers, best, found)
         if found.status & (Status.ABORTED | Status.MAX_NFEV):
             break
-    return None if best is None else finish(best, options, layers)
+    if best is None:
+        return None
+    layers.update(best.p)  # the last of the ends left its own scales
+    answer = finish(best, options, layers)
+    if answer is not None and milder is not None:
+        answer.elsewhere = next((end.p for i, end in ends if i == own and _apart(layers, end.p, answer.p)), None)
+    return answer
+
+
+def _apart(layers: Layers, p: np.ndarray, q: np.ndarray, share: float = APART) -> bool:
+    """Whether two ends are two minima: their models differ by a good part of the residuals' scale."""
+    r, s = layers.data.residual(p), layers.data.residual(q)
+    return not bool(np.sqrt(np.mean((r - s) ** 2)) <= share * robust_scale(s, layers.problem.n))
 
 
 def squares(layers: Layers) -> Problem:
@@ -128,7 +155,9 @@ def squares(layers: Layers) -> Problem:
         for density in prior.densities
         if density.indices.size == 1 and np.isfinite(density.centre) and 0.0 < density.spread < np.inf
     ]
-    return PriorProblem(first, [*prior.gaussian, *known], prior.scale)
+    near = PriorProblem(first, [*prior.gaussian, *known], prior.scale)
+    near.confine(prior.lower, prior.upper)
+    return near
 
 
 def _mild(layers: Layers, milder: Robust, points: list[np.ndarray], options: Options, callback: Callback | None) -> np.ndarray:
@@ -203,10 +232,8 @@ def feasible(layers: Layers, start: np.ndarray, options: Options, callback: Call
     return start if np.isfinite(problem.cost(start)) else None
 
 
-def _down(
-    layers: Layers, point: np.ndarray, options: Options, callback: Callback | None, start: np.ndarray, frozen: bool
-) -> Solution | None:
-    """Walk from one point, the scales following unless they are frozen, and judge the end."""
+def _down(layers: Layers, point: np.ndarray, options: Options, callback: Callback | None, start: np.ndarray) -> Solution | None:
+    """Walk from one point, the scales following and judge the end."""
     problem = layers.problem
     begin = feasible(layers, point, options, callback)
     if begin is None:
@@ -218,7 +245,7 @@ def _down(
         if found is None:
             break
         begin, status = found
-        if frozen or status & (Status.ABORTED | Status.MAX_NFEV) or layers.update(begin) < ROUGHLY:
+        if status & (Status.ABORTED | Status.MAX_NFEV) or layers.update(begin) < ROUGHLY:
             break
     layers.refer(begin)
     solution = judge(problem, begin, status, start, options, "reweighted")
@@ -251,12 +278,12 @@ def _off_saddles(layers: Layers, solution: Solution, options: Options, callback:
     return solution
 
 
-def _lower(layers: Layers, one: Solution, two: Solution, frozen: bool) -> Solution:
-    """The better of two ends: the lower cost, or the smaller scale where each has its own."""
+def _lower(layers: Layers, one: Solution, two: Solution) -> Solution:
+    """The better of two ends: the lower cost, or the clearly smaller scale where each has its own."""
     problem = layers.problem
-    if not frozen and layers.factor is not None:
+    if layers.factor is not None:
         sizes = [robust_scale(layers.data.residual(s.p), problem.n) for s in (one, two)]
-        if abs(sizes[0] - sizes[1]) > 1e-6 * min(sizes):
+        if max(sizes) > (1.0 + CLEARLY) * min(sizes):
             return one if sizes[0] < sizes[1] else two
         return two if good(problem, two) and not good(problem, one) else one
     one.here.chi2, two.here.chi2 = problem.cost(one.p), problem.cost(two.p)  # the reference may have moved between them

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.polynomial import Chebyshev
 
 from .around import Around
 from .derivatives import differences
@@ -27,6 +28,8 @@ from .problem import EPS, Problem, finite
 
 FLAT = 1e20  # times the first guess: a density that doesn't change within this has no scale
 CORNER = 0.5  # relative change of a curvature with the step beyond which it is a corner
+NODES = 14  # of the interpolation beside the end of a support
+END = 16.0 * EPS  # of the spread, or of the end itself: closer, a density may count itself outside by rounding
 STRAIGHT = 1e-6  # times the squared slope of ln P: below, its curvature is not worth a step
 
 
@@ -56,6 +59,11 @@ class DensityPrior:
     spread : float, optional
     lower, upper : float
         Support of a single parameter.
+
+    Attributes
+    ----------
+    hard : (bool, bool)
+        Whether the density is still smooth and finite at either end of the support, so that a fit can end there.
     """
 
     def __init__(
@@ -68,12 +76,46 @@ class DensityPrior:
         self._widest = FLAT * self._scale
         self.centre, self.spread = centre, spread
         self.lower, self.upper = lower, upper
+        self.hard = (self._ends_hard(lower, 1.0), self._ends_hard(upper, -1.0))
+
+    def _ends_hard(self, end: float, inward: float) -> bool:
+        """Whether ln P comes to the end of its support without falling or rising for ever."""
+        if not (math.isfinite(end) and 0.0 < self.spread < math.inf):
+            return False
+        size = max(self.spread, 1e-3 * abs(end))
+        near, far = (self._plain([end + inward * share * size]) for share in (1e-9, 1e-6))
+        return math.isfinite(near) and abs(near - far) < 1e-3
+
+    def _plain(self, x: list[float]) -> float:
+        with np.errstate(all="ignore"):
+            out = float(self.logp(*x))
+        return out if out < math.inf else -math.inf  # nan compares false
 
     def value(self, x: np.ndarray) -> float:
         """ln P at x (q,); -inf where it is not possible."""
-        with np.errstate(all="ignore"):
-            out = float(self.logp(*x.tolist()))
-        return out if out < math.inf else -math.inf  # nan compares false
+        at = x.tolist()
+        if self.hard[0] and self.lower <= at[0]:
+            at[0] = max(at[0], self.lower + END * max(abs(self.lower), self.spread))
+        if self.hard[1] and self.upper >= at[0]:
+            at[0] = min(at[0], self.upper - END * max(abs(self.upper), self.spread))
+        return self._plain(at)
+
+    def _beside_end(self, x: np.ndarray) -> tuple[float, float] | None:
+        """First and second derivative where a hard end of the support is near, from inside; None elsewhere."""
+        at = float(x[0])
+        near = (self.hard[0] and at - self.lower < self.spread) or (self.hard[1] and self.upper - at < self.spread)
+        if not near or not self.lower <= at <= self.upper:
+            return None
+        length = min(self.spread, self.upper - self.lower)
+        for _ in range(60):
+            low = min(max(at - 0.5 * length, self.lower), self.upper - length)
+            window = [low, low + length]
+            sides = [self.value(np.array([end])) for end in window]
+            if all(math.isfinite(side) for side in sides) and abs(sides[1] - sides[0]) < 2.0:
+                curve = Chebyshev.interpolate(lambda t: np.array([self.value(np.array([v])) for v in t]), NODES, domain=window)
+                return float(curve.deriv(1)(at)), float(curve.deriv(2)(at))
+            length *= 0.5
+        return None
 
     def _reach(self, x: np.ndarray, direction: np.ndarray, first: float, widest: float) -> float:
         """The distance over which ln P changes by about one; short of where it ends."""
@@ -110,10 +152,16 @@ class DensityPrior:
         q = x.size
         if not math.isfinite(self.value(x)):
             return None
+        ended = self._beside_end(x)
+        if ended is not None:
+            return np.array([ended[0]]), np.array([[ended[1]]])
         axes = np.eye(q)
         g, H = np.zeros(q), np.zeros((q, q))
         for j in range(q):
-            self._scale[j] = self._reach(x, axes[j], self._scale[j], self._widest[j])
+            scale = self._reach(x, axes[j], self._scale[j], self._widest[j])
+            if scale <= EPS * max(abs(x[j]), self._widest[j] / FLAT):
+                return None  # on the very edge of what a function calls possible there is no derivative
+            self._scale[j] = scale
             g[j], H[j, j] = self._along(x, axes[j], self._scale[j])
         for i in range(q):
             for j in range(i):
@@ -125,8 +173,14 @@ class DensityPrior:
 
     def corner(self, x: np.ndarray) -> bool:
         """Whether ln P has a corner at x: a curvature that grows as the step shrinks is none."""
+        if not math.isfinite(self.value(x)):
+            return True
+        if self._beside_end(x) is not None:
+            return False
         for j, axis in enumerate(np.eye(x.size)):
             scale = self._reach(x, axis, float(self._scale[j]), float(self._widest[j]))
+            if scale <= EPS * max(abs(x[j]), self._widest[j] / FLAT):
+                return True  # the edge of what is possible
             slope, bend = self._along(x, axis, scale)
             closer = self._along(x, axis, 0.1 * scale)[1]
             if abs(closer - bend) > CORNER * max(abs(bend), slope * slope, 1.0 / scale**2):
@@ -169,8 +223,19 @@ class PriorProblem(Around):
         self.lower, self.upper = base.lower.copy(), base.upper.copy()
         for prior in self.densities:
             if prior.indices.size == 1:
-                j = prior.indices[0]
-                self.lower[j], self.upper[j] = max(self.lower[j], prior.lower), min(self.upper[j], prior.upper)
+                self._narrow(int(prior.indices[0]), prior.lower, prior.upper)
+        self._limit()
+
+    def confine(self, lower: np.ndarray, upper: np.ndarray) -> None:
+        """Take on narrower bounds, those of the priors' supports in a problem that has none of these priors."""
+        for j in range(self.n):
+            self._narrow(j, lower[j], upper[j])
+        self._limit()
+
+    def _narrow(self, j: int, lower: float, upper: float) -> None:
+        self.lower[j], self.upper[j] = max(self.lower[j], lower), min(self.upper[j], upper)
+
+    def _limit(self) -> None:
         self.bounded = bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
         limits = self.lower[self.m :], self.upper[self.m :]
         self.linear_bounded = self.k > 0 and bool(np.isfinite(limits[0]).any() or np.isfinite(limits[1]).any())

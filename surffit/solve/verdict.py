@@ -33,6 +33,7 @@ class Solution:
     escapes: list[np.ndarray] = field(default_factory=list)  # directions (n,) left behind at saddles
     saddle: np.ndarray | None = None  # direction (n,) in which the end point isn't a minimum
     engine: str = "dense"
+    elsewhere: np.ndarray | None = None  # (n,): another minimum, to which the user's start led
 
     @property
     def p(self) -> np.ndarray:

@@ -456,6 +456,7 @@ REFUSED = {
     "unknown name": ({"loss": "huger"}, ParameterError, "did you mean 'huber'"),
     "no loss at all": ({"loss": 3}, ParameterError, "neither a name nor a function"),
     "three arguments": ({"loss": lambda a, b, c: a}, ParameterError, "takes 3 arguments"),
+    "any number of arguments": ({"loss": lambda *a: a[0]}, ParameterError, "takes any number of arguments"),
     "leastsq": ({"loss": "huber", "method": "leastsq"}, ParameterError, "minimises a sum of squares"),
     "least_squares": ({"loss": "poisson", "method": "least_squares"}, ParameterError, "minimises a sum of squares"),
     "lmfit's own loss": ({"method": "least_squares", "fit_kws": {"loss": "cauchy"}}, ParameterError, r"pass it as fit\(..., loss="),

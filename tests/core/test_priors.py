@@ -382,6 +382,8 @@ REFUSED = {
     "no number": ({"k": lambda k: None}, "log-density failed at k = 1"),
     "wrong number of arguments": ({("k", "a"): lambda k: 0.0}, "log-density failed at k = 1, a = 2"),
     "pair for two": ({("k", "a"): (1, 2)}, "give a joint log-density"),
+    "not frozen": ({"k": stats.gamma}, r"gamma without its arguments; write scipy.stats.gamma\(a, loc, scale\)"),
+    "normal, not frozen": ({"k": stats.norm}, r"norm without its arguments; write scipy.stats.norm\(0, 1\)"),
     "bad distribution": ({"k": stats.gamma(-1)}, "check the distribution's arguments"),
 }
 
@@ -400,3 +402,63 @@ def test_priors_belong_to_fitted_parameters():
         model.fit(y, tied(), x=x, priors={"c": (0.5, 0.1)})
     with pytest.raises(ParameterError, match="no effect on the model"):
         sf.SurfaceModel(lambda x, a, b: a * x + 0 * b).fit(y, x=x, priors={"b": (0.0, 1.0)})
+
+
+EDGES = {
+    "uniform": stats.uniform(0, 2),
+    "halfnorm": stats.halfnorm(scale=1),
+    "expon": stats.expon(scale=1),
+    "truncnorm": stats.truncnorm(-1, 3, loc=1, scale=1),
+}
+
+
+def _pushed():
+    x = np.linspace(0, 5, 30)
+    model = sf.SurfaceModel.from_expression("a*exp(-k*x)+b", independent_vars=["x"])
+    y = model.eval(a=3, k=0.7, b=-0.1, x=x) + np.random.default_rng(0).normal(0, 0.1, x.size)
+    return model, x, y
+
+
+@pytest.mark.parametrize("start", [{}, {"a": 3.0, "b": 0.1}, {"a": 3.0, "b": -1.0}], ids=["none", "inside", "outside"])
+@pytest.mark.parametrize("name", EDGES)
+def test_data_that_push_against_the_edge_of_a_prior_end_on_it(name, start):
+    model, x, y = _pushed()
+    same = model.fit(y, model.make_params(k=0.6, b={"value": 0.1, "min": 0, "max": 2}), x=x, sigma=0.1, scale_covar=False)
+    result = model.fit(y, x=x, k=0.6, sigma=0.1, scale_covar=False, priors={"b": EDGES[name]}, **start)
+    assert result.success, result.message
+    assert result.params["b"].value == pytest.approx(0.0, abs=1e-12)
+    assert np.isnan(result.params["b"].stderr)
+    assert Status.AT_BOUND in result.status
+    for other in ("a", "k"):
+        assert result.params[other].value == pytest.approx(same.params[other].value, rel=1e-8)
+        assert result.params[other].stderr == pytest.approx(same.params[other].stderr, rel=0.05)  # Hessian beside Jacobian
+    assert result.params["b"].min == -np.inf
+    assert "b is on the min = 0 of its prior" in " ".join(result.explain().split())
+
+
+def test_a_smooth_density_counts_inside_its_hard_edges():
+    model, x, y = _pushed()
+    prior = stats.truncnorm(-3, 1, loc=0.4, scale=0.1)
+    result = model.fit(y, x=x, k=0.6, sigma=0.1, scale_covar=False, priors={"b": prior})
+
+    def cost(p):
+        return np.sum(((y - model.eval(a=p[0], k=p[1], b=p[2], x=x)) / 0.1) ** 2) + ((p[2] - 0.4) / 0.1) ** 2
+
+    direct = minimize(cost, [3.0, 0.7, 0.2], method="L-BFGS-B", bounds=[(None, None), (None, None), (0.1, 0.5)], tol=1e-14)
+    assert result.success
+    assert result.values["b"] == pytest.approx(0.1, abs=1e-12)
+    assert [result.values[n] for n in "akb"] == pytest.approx(direct.x, rel=1e-4)
+
+
+def test_a_support_outside_the_bounds_is_named():
+    model, x, y = _pushed()
+    params = model.make_params(k=0.6, b={"value": -1.0, "max": -0.5})
+    with pytest.raises(ParameterError, match="nothing is left between"):
+        model.fit(y, params, x=x, priors={"b": stats.uniform(0, 2)})
+
+
+def test_a_function_prior_that_forbids_the_best_value_raises_nothing_raw():
+    model, x, y = _pushed()
+    result = model.fit(y, x=x, k=0.6, a=3.0, b=0.1, sigma=0.1, scale_covar=False, priors={"b": lambda b: 0.0 if b >= 0 else -np.inf})
+    assert result.values["b"] >= 0.0
+    assert isinstance(result.explain(), str)
