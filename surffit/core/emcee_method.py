@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..exceptions import ParameterError
+from ..exceptions import ChainTooShortError, ParameterError
 from ..solve.polish import DenseSurveyor
 from .rungs import SEED, matrix_of
-from .sampling import _outcome, sample
+from .sampling import _outcome, improper, sample
 
 if TYPE_CHECKING:
     from .outcome import FitCall
@@ -54,6 +54,9 @@ def apply(result: SurfaceResult) -> None:
     steps = kws.get("steps", STEPS)
     seed = kws.get("seed", kws.get("rng", SEED))  # fits are the same twice
     posterior = sample(result, steps, kws.get("nwalkers", kws.get("walkers")), seed, kws.get("progress", False), stacklevel=7)
+    if posterior._escaped:
+        # medians of such a chain say where it was stopped, and nothing of the parameters
+        raise ChainTooShortError(f"method='emcee': {improper(list(posterior._escaped))}", chain=posterior.chain, tau=posterior.tau)
     if burn is not None:
         posterior.burn = int(burn)
     posterior.thin = int(thin) if thin is not None else 1

@@ -184,6 +184,8 @@ class Inference(ModelResult):
         Draw the posterior: emcee around the minimum, linear parameters integrated out exactly.
 
         The prior is flat within the bounds, and 1/sigma for the error of the data where that is scaled (`scale_covar=True`).
+        Without bounds or priors a posterior may not be proper, where the data say nothing far out: the chain is stopped where that
+        shows, and the posterior says so and is never `converged`.
 
         Parameters
         ----------
@@ -209,7 +211,7 @@ class Inference(ModelResult):
         Warns
         -----
         ConvergenceWarning
-            If the chain is shorter than 50 autocorrelation times.
+            If the chain is shorter than 50 autocorrelation times, or the posterior isn't proper.
         """
         from .sampling import sample
 

@@ -133,12 +133,17 @@ def dress(result: SurfaceResult, run: Run, stacklevel: int = 4) -> Posterior:
         tau = np.concatenate([tau, _tau_of(columns, run)])
     longest = float(samples.tau.max(initial=1.0)) if np.isfinite(samples.tau).all() else np.nan
     notes = _notes(result, run, samples, longest)
-    if not samples.converged:
+    escaped = [names[j] for j in samples.escaped]
+    if escaped:
+        warnings.warn(ConvergenceWarning(improper(escaped), names=tuple(escaped), steps=len(chain)), stacklevel=stacklevel)
+    elif not samples.converged:
         warnings.warn(ConvergenceWarning(_too_short(len(chain), longest), tau=samples.tau, steps=len(chain)), stacklevel=stacklevel)
-    if samples.acceptance < LEAST_ACCEPTED:
+    if samples.acceptance < LEAST_ACCEPTED and not escaped:
         warnings.warn(ConvergenceWarning(_few_taken(samples.acceptance), acceptance=samples.acceptance), stacklevel=stacklevel)
 
     def resume(steps: int, progress: Any) -> Posterior:
+        if escaped:
+            raise ParameterError(improper(escaped), names=tuple(escaped))
         further = run.copy()
         _extend(further, _count("steps", steps), progress)
         return dress(result, further)
@@ -151,6 +156,7 @@ def dress(result: SurfaceResult, run: Run, stacklevel: int = 4) -> Posterior:
     return Posterior(
         [*shown, *derived], chain, samples.log_prob, acceptance=samples.acceptance, tau=tau, converged=samples.converged,
         burn=samples.burn, thin=max(1, int(longest / 2)) if np.isfinite(longest) else 1, seed=run.seed,
+        escaped=escaped,
         marginalised=[n for n in shown if names.index(n) in division.marginal], derived=derived, notes=notes, resume=resume, nested=nested,
     )  # fmt: skip
 
@@ -188,6 +194,15 @@ def _too_short(steps: int, longest: float) -> str:
     return (
         f"the chain has not converged: {steps} steps are fewer than {STEPS_PER_TAU} autocorrelation times of {longest:.3g} steps; "
         f"take {int(np.ceil(1.2 * STEPS_PER_TAU * longest))} steps"
+    )
+
+
+def improper(names: list[str]) -> str:
+    """What is to be said where walkers left for infinity along these parameters."""
+    it = "it" if len(names) == 1 else "them"
+    return (
+        f"the posterior isn't proper in {listed(names)}: with a flat prior far too much of it lies at infinity, where the data say "
+        f"nothing; give {it} bounds or a prior"
     )
 
 
@@ -232,7 +247,10 @@ def _notes(result: SurfaceResult, run: Run, samples: Any, longest: float) -> lis
     still = _still(result, division)
     if still:
         notes.append(still)
-    if not samples.converged:
+    if samples.escaped.size:
+        said = improper([names[j] for j in samples.escaped])
+        notes.append(f"{said[0].upper()}{said[1:]}.")
+    elif not samples.converged:
         notes.append(f"{_too_short(len(samples.chain), longest)}.".capitalize())
     if samples.acceptance < LEAST_ACCEPTED:
         notes.append(f"{_few_taken(samples.acceptance)}.".capitalize())
