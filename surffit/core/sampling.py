@@ -10,6 +10,7 @@ import numpy as np
 from ..exceptions import ConvergenceWarning, DocumentError, ParameterError
 from ..solve.loss_covariance import cost_scale
 from ..solve.posterior import ILL, LEAST_ACCEPTED, STEPS_PER_TAU, Division, NoStartError, Run, Target, default_walkers, divide
+from ..solve.priors import PriorProblem
 from ..solve.status import Status
 from ..trace.graph import evaluate as walk_graph
 from .explain import listed
@@ -40,6 +41,8 @@ def row_sigma(result: SurfaceResult) -> float | None:
     """Standard deviation of a row in the rows' unit, where it is known; None: to be integrated out."""
     outcome = _outcome(result)
     problem = outcome.bound.problem
+    if isinstance(problem, PriorProblem) and problem.base.least_squares and result.scale_covar and problem.ndata > problem.n:
+        return None  # priors keep their size, and the data's error is integrated out beside them
     if not problem.least_squares or problem.ndata < problem.N:
         # a likelihood that states its own scale, or rows (priors) that don't scale with the error of the data
         return row_scale(result)
@@ -65,7 +68,7 @@ def make_target(result: SurfaceResult, sigma: float | None, marginalise: bool = 
         )
         raise ParameterError(msg)
     sd = cov.sd * (result._sd_scale if np.isfinite(result._sd_scale) else outcome.solution.sigma)
-    return Target(problem, here.p, divide(problem, here, cov.null, sd, marginalise), sigma)
+    return Target(problem, here.p, divide(problem, here, cov.null, sd, marginalise, sigma is not None), sigma)
 
 
 def row_scale(result: SurfaceResult) -> float:

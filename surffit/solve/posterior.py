@@ -7,6 +7,9 @@ to be walked is
 - sigma known: ln P = -chi2_P / (2 sigma^2) - sum_j ln|R_jj|;
 - sigma unknown with the prior 1/sigma, integrated out, too: ln P = -((N - k) / 2) ln chi2_P - sum_j ln|R_jj|;
 
+- and with priors of absolute size beside an unknown sigma, only what has none is integrated out, with the data's rows
+  alone: the second line, plus the priors' ln P of the parameters that are walked;
+
 and every visited alpha gets its sigma^2 = chi2_P / chisquare(N - k) and c = c(alpha) + sigma R^{-1} z, z ~ N(0, I): together a
 sample of everything (G. Golub, V. Pereyra, Inverse Problems 19 (2003) R1 for the projection; A. Gelman et al., Bayesian Data
 Analysis, 3rd ed., section 14.2 for the conditional draws). Without non-linear parameters the draws are independent: no chain.
@@ -67,7 +70,7 @@ class Division:
     root: np.ndarray
 
 
-def divide(problem: Problem, here: Local, null: np.ndarray, sd: np.ndarray, marginalise: bool = True) -> Division:
+def divide(problem: Problem, here: Local, null: np.ndarray, sd: np.ndarray, marginalise: bool = True, known: bool = True) -> Division:
     """
     Divide the parameters at a minimum.
 
@@ -82,6 +85,8 @@ def divide(problem: Problem, here: Local, null: np.ndarray, sd: np.ndarray, marg
         Standard errors, in the parameters' units.
     marginalise : bool
         False: everything is walked.
+    known : bool
+        Whether sigma is known: where it isn't, parameters with priors are walked.
     """
     n, m, free = problem.n, problem.m, here.free
     moving = np.zeros(n, dtype=bool)
@@ -91,11 +96,14 @@ def divide(problem: Problem, here: Local, null: np.ndarray, sd: np.ndarray, marg
         pivot = qr(rows, mode="r", pivoting=True)[1]
         moving[free[pivot[: len(null)]]] = False
     inner = np.zeros(n, dtype=bool)
-    if marginalise and problem.least_squares:
+    prior = problem if isinstance(problem, PriorProblem) and not known else None
+    if marginalise and (problem if prior is None else prior.base).least_squares:
         away = np.where(np.isfinite(sd), NEAR_BOUND * sd, 0.0)
         with np.errstate(invalid="ignore"):
             inside = (here.p - away > problem.lower) & (here.p + away < problem.upper)
         inner[m:] = moving[m:] & inside[m:]
+        if prior is not None:
+            inner[np.concatenate([prior.index, *(density.indices for density in prior.densities)])] = False
     walked, marginal = np.flatnonzero(moving & ~inner), np.flatnonzero(inner)
     return Division(walked, marginal, np.flatnonzero(~moving), root_of(problem, here, np.concatenate([walked, marginal])))
 
@@ -144,6 +152,8 @@ class Target:
         self._known = np.flatnonzero(others)
         # many data sets: their linear parameters one data set after the other
         self._blocks = BlockEngine(self.problem) if is_blockwise(self.problem) and not self._known.size else None  # type: ignore[arg-type]
+        self._prior = self.problem if isinstance(self.problem, PriorProblem) and self.sigma is None else None
+        self._data = self.problem if self._prior is None else self._prior.base
         which = self.division.walked
         self._low, self._high = self.problem.lower[which], self.problem.upper[which]
         self._moving = np.concatenate([which, self.division.marginal])
@@ -201,9 +211,12 @@ class Target:
             return -math.inf, None
         p = self.p.copy()
         p[self.division.walked] = walked
+        given = 0.0 if self._prior is None else -0.5 * self._prior.penalty(p)
+        if not given > -math.inf:
+            return -math.inf, None
         if not self._inner.size:
-            cost = problem.cost(p)
-            return self._log(cost), (None, None, cost)
+            cost = self._data.cost(p)
+            return self._log(cost) + given, (None, None, cost)
         if self._blocks is not None:
             found = self._blocks.eliminated(p[: problem.m], bounds=False)
             if found is None or not found.full_rank:
@@ -211,7 +224,7 @@ class Target:
                 return -math.inf, None
             self.worst = max(self.worst, float(found.pivots.max() / found.pivots.min()))
             return self._log(found.chi2) - found.log_volume, found
-        columns = problem.columns(p[: problem.m])
+        columns = self._data.columns(p[: problem.m])
         if columns is None:
             return -math.inf, None
         target, phi = columns
@@ -227,21 +240,21 @@ class Target:
         self.worst = max(self.worst, diagonal[0] / diagonal[-1])
         chi2 = float(r.dot(r))
         volume = sum(map(math.log, diagonal)) + sum(map(math.log, f.scale.tolist()))
-        return self._log(chi2) - volume, (c, f, chi2)
+        return self._log(chi2) - volume + given, (c, f, chi2)
 
     def _log(self, cost: float) -> float:
         if not math.isfinite(cost):
             return -math.inf
         if self.sigma is not None:
             return -0.5 * cost / self.sigma / self.sigma
-        return -0.5 * self.freedom * math.log(max(cost, self.problem.noise**2, 5e-324))
+        return -0.5 * self.freedom * math.log(max(cost, self._data.noise**2, 5e-324))
 
     def draw(self, found: Any, rng: np.random.Generator) -> np.ndarray:
         """The parameters integrated out, (k,), given what `density` found at a point."""
         c, f, chi2 = (found.c, None, found.chi2) if isinstance(found, Eliminated) else found
         if c is None:
             return np.empty(0)
-        sigma = self.sigma if self.sigma is not None else math.sqrt(max(chi2, self.problem.noise**2) / rng.chisquare(self.freedom))
+        sigma = self.sigma if self.sigma is not None else math.sqrt(max(chi2, self._data.noise**2) / rng.chisquare(self.freedom))
         if f is None:
             drawn: np.ndarray = found.draw(sigma, rng)
             return drawn
