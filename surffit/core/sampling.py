@@ -68,7 +68,7 @@ def make_target(result: SurfaceResult, sigma: float | None, marginalise: bool = 
         )
         raise ParameterError(msg)
     sd = cov.sd * (result._sd_scale if np.isfinite(result._sd_scale) else outcome.solution.sigma)
-    return Target(problem, here.p, divide(problem, here, cov.null, sd, marginalise, sigma is not None), sigma)
+    return Target(problem, here.p, divide(problem, here, cov.null, sd, marginalise, sigma is not None, row_scale(result)), sigma)
 
 
 def row_scale(result: SurfaceResult) -> float:
@@ -220,7 +220,7 @@ def _still(result: SurfaceResult, division: Division) -> str:
     """What is not sampled, and why."""
     outcome = _outcome(result)
     bound, lost = outcome.bound, result._covariance.undetermined
-    held = [n for n, on in zip(bound.names, outcome.solution.held, strict=True) if on]
+    held = [bound.names[j] for j in division.still if outcome.solution.held[j]]
     open_ = [n for n, is_lost in zip(bound.names, lost, strict=True) if is_lost] + list(bound.unused) + list(bound.stepped)
     parts = []
     if open_:

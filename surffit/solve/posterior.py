@@ -70,7 +70,9 @@ class Division:
     root: np.ndarray
 
 
-def divide(problem: Problem, here: Local, null: np.ndarray, sd: np.ndarray, marginalise: bool = True, known: bool = True) -> Division:
+def divide(
+    problem: Problem, here: Local, null: np.ndarray, sd: np.ndarray, marginalise: bool = True, known: bool = True, release: float = 0.0
+) -> Division:
     """
     Divide the parameters at a minimum.
 
@@ -87,10 +89,14 @@ def divide(problem: Problem, here: Local, null: np.ndarray, sd: np.ndarray, marg
         False: everything is walked.
     known : bool
         Whether sigma is known: where it isn't, parameters with priors are walked.
+    release : float
+        Standard deviation of a row where parameters held on a bound move, too; 0: they stand still.
     """
     n, m, free = problem.n, problem.m, here.free
     moving = np.zeros(n, dtype=bool)
     moving[free] = True
+    if release:
+        moving |= here.J.any(axis=1)
     if len(null):
         rows = null[:, free] * here.scale
         pivot = qr(rows, mode="r", pivoting=True)[1]
@@ -105,17 +111,29 @@ def divide(problem: Problem, here: Local, null: np.ndarray, sd: np.ndarray, marg
         if prior is not None:
             inner[np.concatenate([prior.index, *(density.indices for density in prior.densities)])] = False
     walked, marginal = np.flatnonzero(moving & ~inner), np.flatnonzero(inner)
-    return Division(walked, marginal, np.flatnonzero(~moving), root_of(problem, here, np.concatenate([walked, marginal])))
+    root = root_of(here, np.concatenate([walked, marginal]), free, release)
+    return Division(walked, marginal, np.flatnonzero(~moving), root)
 
 
-def root_of(problem: Problem, here: Local, which: np.ndarray) -> np.ndarray:
-    """Root of the unit-variance covariance of some parameters, the others fixed: (w, w)."""
+def root_of(here: Local, which: np.ndarray, free: np.ndarray, sigma: float) -> np.ndarray:
+    """
+    Root of the unit-variance covariance of some parameters, the others fixed: (w, w).
+
+    Those among them that are not `free` are on a bound, where the density falls like exp(-|g| x / sigma^2): they get a row that
+    makes them no wider than that.
+    """
     if not which.size:
         return np.zeros((0, 0))
-    f = factor(np.ascontiguousarray(here.J[which]), 0.0)
+    rows = here.J[which]
+    bound = np.flatnonzero(~np.isin(which, free))
+    if bound.size and sigma:
+        wall = np.zeros((which.size, bound.size))
+        wall[bound, np.arange(bound.size)] = np.abs(rows[bound] @ here.r) / sigma
+        rows = np.hstack([rows, wall])
+    f = factor(np.ascontiguousarray(rows), 0.0)
     if f is None or f.rank < which.size:
         # told apart only by what the rank test calls rounding: each on its own scale
-        norms = np.sqrt(np.einsum("ij,ij->i", here.J[which], here.J[which]))
+        norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
         return np.diag(1.0 / np.where(norms > 0, norms, 1.0))
     root = np.empty((which.size, which.size))
     root[f.pivot] = f.solve_r(np.eye(which.size))
