@@ -109,7 +109,7 @@ class Posterior:
 
     def flat(self, name: str | None = None, thin: int = 1) -> np.ndarray:
         """Samples after `burn`, walkers joined: (samples,) of one parameter, else (samples, len(names))."""
-        kept = self.chain[self.burn :: thin].reshape(-1, len(self.names))
+        kept = self.chain[self.burn :: whole("thin", thin, 1)].reshape(-1, len(self.names))
         return kept if name is None else kept[:, self._index(name)]
 
     def _index(self, name: str) -> int:
@@ -286,6 +286,19 @@ class Posterior:
         from ..io import save
 
         save(self, path)
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """A whole number of at least so much; ParameterError otherwise."""
+    try:
+        out = int(value)
+        fine = not isinstance(value, bool | str) and out == value and out >= least
+    except (TypeError, ValueError, OverflowError):
+        fine = False
+    if not fine:
+        msg = f"{name}={value!r}; give a {'positive whole number' if least else 'whole number that is not negative'}"
+        raise ParameterError(msg)
+    return out
 
 
 def _loaded(what: str) -> DocumentError:

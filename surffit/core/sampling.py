@@ -16,7 +16,7 @@ from ..trace.graph import evaluate as walk_graph
 from .explain import listed
 from .outcome import refuse_mapped
 from .parameters import copy_parameters
-from .posterior import Evidence, Posterior
+from .posterior import Evidence, Posterior, whole
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ def drawn_seed(rng: Any) -> int:
         msg = f"rng={rng!r}; give an integer, a numpy Generator, or None"
         raise ParameterError(msg)
     if isinstance(rng, int | np.integer):
+        if rng < 0:
+            msg = f"rng={rng!r}; give an integer that isn't negative, a numpy Generator, or None"
+            raise ParameterError(msg)
         return int(rng)
     try:
         return int(np.random.default_rng(rng).integers(2**63))
@@ -104,10 +107,7 @@ def sample(result: SurfaceResult, steps: int, walkers: int | None, rng: Any, pro
 
 
 def _count(name: str, value: Any) -> int:
-    if isinstance(value, bool) or int(value) != value or value < 1:
-        msg = f"{name}={value!r}; give a positive whole number"
-        raise ParameterError(msg)
-    return int(value)
+    return whole(name, value, 1)
 
 
 def _extend(run: Run, steps: int, progress: Any) -> None:

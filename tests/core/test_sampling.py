@@ -388,3 +388,17 @@ def test_emcee_leaves_inf_and_nan_where_they_were():
     assert np.isinf(drawn.covar[0, 0])
     assert 0 < drawn.params["k"].stderr < np.inf
     assert drawn.flatchain.columns.tolist() == ["k"]
+
+
+@pytest.mark.parametrize(("kws", "said"), [({"rng": -1}, "rng=-1"), ({"steps": "a"}, "steps='a'"), ({"steps": float("nan")}, "steps=nan")])
+def test_counts_and_seeds_are_refused_in_a_sentence(result, kws, said):
+    with pytest.raises(ParameterError, match=said):
+        result.sample(**kws)
+
+
+def test_thin_must_be_a_count(posterior):
+    with pytest.raises(ParameterError, match="thin=0"):
+        posterior.flat(thin=0)
+    for kws in ({"thin": 0}, {"burn": -3}):
+        with pytest.raises(ParameterError, match="; give a (positive )?whole number"):
+            MODEL.fit(Y, x=X, k=0.4, method="emcee", fit_kws={"steps": 20} | kws)
