@@ -400,5 +400,5 @@ def test_thin_must_be_a_count(posterior):
     with pytest.raises(ParameterError, match="thin=0"):
         posterior.flat(thin=0)
     for kws in ({"thin": 0}, {"burn": -3}):
-        with pytest.raises(ParameterError, match="; give a (positive )?whole number"):
+        with pytest.raises(ParameterError, match=r"; give a (positive )?whole number"):
             MODEL.fit(Y, x=X, k=0.4, method="emcee", fit_kws={"steps": 20} | kws)
