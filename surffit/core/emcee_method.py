@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..exceptions import ParameterError
+from ..exceptions import ChainTooShortError, ParameterError
 from ..solve.polish import DenseSurveyor
+from .posterior import whole
 from .rungs import SEED, matrix_of
-from .sampling import _outcome, sample
+from .sampling import _outcome, improper, sample
 
 if TYPE_CHECKING:
     from .outcome import FitCall
@@ -50,13 +51,17 @@ def apply(result: SurfaceResult) -> None:
     """
     outcome = _outcome(result)
     kws = outcome.call.fit_kws
-    burn, thin = kws.get("burn"), kws.get("thin")
+    burn = None if kws.get("burn") is None else whole("burn", kws["burn"], 0)
+    thin = whole("thin", 1 if kws.get("thin") is None else kws["thin"], 1)
     steps = kws.get("steps", STEPS)
     seed = kws.get("seed", kws.get("rng", SEED))  # fits are the same twice
     posterior = sample(result, steps, kws.get("nwalkers", kws.get("walkers")), seed, kws.get("progress", False), stacklevel=7)
+    if posterior._escaped:
+        # medians of such a chain say where it was stopped, and nothing of the parameters
+        raise ChainTooShortError(f"method='emcee': {improper(list(posterior._escaped))}", chain=posterior.chain, tau=posterior.tau)
     if burn is not None:
-        posterior.burn = int(burn)
-    posterior.thin = int(thin) if thin is not None else 1
+        posterior.burn = burn
+    posterior.thin = thin
     if not posterior.burn < posterior.steps:
         msg = f"burn={burn} leaves nothing of {posterior.steps} steps"
         raise ParameterError(msg)

@@ -42,7 +42,7 @@ class Posterior:
     tau : ndarray, shape (len(names),)
         Integrated autocorrelation times in steps.
     converged : bool
-        Whether there are at least 50 times as many steps as the longest of them.
+        Whether there are at least 50 times as many steps as the longest of them, and no walker left for infinity.
     burn, thin : int
         Steps left out at the beginning, and the stride of `to_frame` and the pictures.
     seed : int
@@ -68,6 +68,7 @@ class Posterior:
         marginalised: Sequence[str] = (),
         derived: Sequence[str] = (),
         notes: Sequence[str] = (),
+        escaped: Sequence[str] = (),
         resume: Callable[[int, Any], Posterior] | None = None,
         nested: Callable[[], Evidence] | None = None,
     ) -> None:
@@ -83,6 +84,7 @@ class Posterior:
         self.notes = tuple(notes)
         self._resume = resume
         self._nested = nested
+        self._escaped = tuple(escaped)
         self._evidence: Evidence | None = None
 
     @property
@@ -98,6 +100,8 @@ class Posterior:
     def __repr__(self) -> str:
         """One line: size and whether it converged."""
         how = "converged" if self.converged else f"NOT converged (tau {self._longest():.0f})"
+        if self._escaped:
+            how = f"NOT proper in {', '.join(self._escaped)}"
         return f"<Posterior of {', '.join(self.names)}: {self.steps} steps x {self.walkers} walkers, {how}>"
 
     def _longest(self) -> float:
@@ -105,7 +109,7 @@ class Posterior:
 
     def flat(self, name: str | None = None, thin: int = 1) -> np.ndarray:
         """Samples after `burn`, walkers joined: (samples,) of one parameter, else (samples, len(names))."""
-        kept = self.chain[self.burn :: thin].reshape(-1, len(self.names))
+        kept = self.chain[self.burn :: whole("thin", thin, 1)].reshape(-1, len(self.names))
         return kept if name is None else kept[:, self._index(name)]
 
     def _index(self, name: str) -> int:
@@ -282,6 +286,19 @@ class Posterior:
         from ..io import save
 
         save(self, path)
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """A whole number of at least so much; ParameterError otherwise."""
+    try:
+        out = int(value)
+        fine = not isinstance(value, bool | str) and out == value and out >= least
+    except (TypeError, ValueError, OverflowError):
+        fine = False
+    if not fine:
+        msg = f"{name}={value!r}; give a {'positive whole number' if least else 'whole number that is not negative'}"
+        raise ParameterError(msg)
+    return out
 
 
 def _loaded(what: str) -> DocumentError:

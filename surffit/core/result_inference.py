@@ -190,7 +190,10 @@ class Inference(ModelResult):
         """
         Draw the posterior: emcee around the minimum, linear parameters integrated out exactly.
 
-        The prior is flat within the bounds, and 1/sigma for the error of the data where that is scaled (`scale_covar=True`).
+        The prior is flat within the bounds, and 1/sigma for the error of the data where that is scaled (`scale_covar=True`),
+        also beside priors that were given; a robust loss, and fewer data than parameters, take its scale as the fit found it.
+        Without bounds or priors a posterior may not be proper, where the data say nothing far out: the chain is stopped where that
+        shows, and the posterior says so and is never `converged`.
 
         Parameters
         ----------
@@ -216,7 +219,7 @@ class Inference(ModelResult):
         Warns
         -----
         ConvergenceWarning
-            If the chain is shorter than 50 autocorrelation times.
+            If the chain is shorter than 50 autocorrelation times, or the posterior isn't proper.
         """
         from .sampling import sample
 

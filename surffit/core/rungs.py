@@ -13,7 +13,7 @@ from ..solve.ladder import ChainError, Climb, climb, hessian, mcmc
 from ..solve.posterior import NoStartError
 from ..solve.status import Status
 from .outcome import refuse_mapped
-from .sampling import drawn_seed, row_scale
+from .sampling import drawn_seed, improper, row_scale
 
 if TYPE_CHECKING:
     from .outcome import Outcome
@@ -125,7 +125,8 @@ def by_name(result: SurfaceResult, estimator: str, rng: Any) -> NamedCovariance:
                 cov, samples = mcmc(problem, solution, first, sigma, seed, trust)
                 notes = (f"{len(samples.chain)} steps, autocorrelation time {samples.tau.max():.3g}, seed {seed}.",)
     except ChainError as err:
-        raise ChainTooShortError(f"no covariance from mcmc: {err}", chain=err.samples.chain, tau=err.samples.tau) from err
+        why = improper([outcome.bound.names[j] for j in err.samples.escaped]) if err.samples.escaped.size else str(err)
+        raise ChainTooShortError(f"no covariance from mcmc: {why}", chain=err.samples.chain, tau=err.samples.tau) from err
     except (NoCurvatureError, NoStartError) as err:
         msg = f"no covariance from the {estimator}: {err}"
         raise ParameterError(msg) from err

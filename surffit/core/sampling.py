@@ -10,12 +10,13 @@ import numpy as np
 from ..exceptions import ConvergenceWarning, DocumentError, ParameterError
 from ..solve.loss_covariance import cost_scale
 from ..solve.posterior import ILL, LEAST_ACCEPTED, STEPS_PER_TAU, Division, NoStartError, Run, Target, default_walkers, divide
+from ..solve.priors import PriorProblem
 from ..solve.status import Status
 from ..trace.graph import evaluate as walk_graph
 from .explain import listed
 from .outcome import refuse_mapped
 from .parameters import copy_parameters
-from .posterior import Evidence, Posterior
+from .posterior import Evidence, Posterior, whole
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ def drawn_seed(rng: Any) -> int:
         msg = f"rng={rng!r}; give an integer, a numpy Generator, or None"
         raise ParameterError(msg)
     if isinstance(rng, int | np.integer):
+        if rng < 0:
+            msg = f"rng={rng!r}; give an integer that isn't negative, a numpy Generator, or None"
+            raise ParameterError(msg)
         return int(rng)
     try:
         return int(np.random.default_rng(rng).integers(2**63))
@@ -40,6 +44,8 @@ def row_sigma(result: SurfaceResult) -> float | None:
     """Standard deviation of a row in the rows' unit, where it is known; None: to be integrated out."""
     outcome = _outcome(result)
     problem = outcome.bound.problem
+    if isinstance(problem, PriorProblem) and problem.base.least_squares and result.scale_covar and problem.ndata > problem.n:
+        return None  # priors keep their size, and the data's error is integrated out beside them
     if not problem.least_squares or problem.ndata < problem.N:
         # a likelihood that states its own scale, or rows (priors) that don't scale with the error of the data
         return row_scale(result)
@@ -65,7 +71,7 @@ def make_target(result: SurfaceResult, sigma: float | None, marginalise: bool = 
         )
         raise ParameterError(msg)
     sd = cov.sd * (result._sd_scale if np.isfinite(result._sd_scale) else outcome.solution.sigma)
-    return Target(problem, here.p, divide(problem, here, cov.null, sd, marginalise), sigma)
+    return Target(problem, here.p, divide(problem, here, cov.null, sd, marginalise, sigma is not None, row_scale(result)), sigma)
 
 
 def row_scale(result: SurfaceResult) -> float:
@@ -101,10 +107,7 @@ def sample(result: SurfaceResult, steps: int, walkers: int | None, rng: Any, pro
 
 
 def _count(name: str, value: Any) -> int:
-    if isinstance(value, bool) or int(value) != value or value < 1:
-        msg = f"{name}={value!r}; give a positive whole number"
-        raise ParameterError(msg)
-    return int(value)
+    return whole(name, value, 1)
 
 
 def _extend(run: Run, steps: int, progress: Any) -> None:
@@ -133,12 +136,17 @@ def dress(result: SurfaceResult, run: Run, stacklevel: int = 4) -> Posterior:
         tau = np.concatenate([tau, _tau_of(columns, run)])
     longest = float(samples.tau.max(initial=1.0)) if np.isfinite(samples.tau).all() else np.nan
     notes = _notes(result, run, samples, longest)
-    if not samples.converged:
+    escaped = [names[j] for j in samples.escaped]
+    if escaped:
+        warnings.warn(ConvergenceWarning(improper(escaped), names=tuple(escaped), steps=len(chain)), stacklevel=stacklevel)
+    elif not samples.converged:
         warnings.warn(ConvergenceWarning(_too_short(len(chain), longest), tau=samples.tau, steps=len(chain)), stacklevel=stacklevel)
-    if samples.acceptance < LEAST_ACCEPTED:
+    if samples.acceptance < LEAST_ACCEPTED and not escaped:
         warnings.warn(ConvergenceWarning(_few_taken(samples.acceptance), acceptance=samples.acceptance), stacklevel=stacklevel)
 
     def resume(steps: int, progress: Any) -> Posterior:
+        if escaped:
+            raise ParameterError(improper(escaped), names=tuple(escaped))
         further = run.copy()
         _extend(further, _count("steps", steps), progress)
         return dress(result, further)
@@ -151,6 +159,7 @@ def dress(result: SurfaceResult, run: Run, stacklevel: int = 4) -> Posterior:
     return Posterior(
         [*shown, *derived], chain, samples.log_prob, acceptance=samples.acceptance, tau=tau, converged=samples.converged,
         burn=samples.burn, thin=max(1, int(longest / 2)) if np.isfinite(longest) else 1, seed=run.seed,
+        escaped=escaped,
         marginalised=[n for n in shown if names.index(n) in division.marginal], derived=derived, notes=notes, resume=resume, nested=nested,
     )  # fmt: skip
 
@@ -191,6 +200,15 @@ def _too_short(steps: int, longest: float) -> str:
     )
 
 
+def improper(names: list[str]) -> str:
+    """What is to be said where walkers left for infinity along these parameters."""
+    it = "it" if len(names) == 1 else "them"
+    return (
+        f"the posterior isn't proper in {listed(names)}: with a flat prior far too much of it lies at infinity, where the data say "
+        f"nothing; give {it} bounds or a prior"
+    )
+
+
 def _few_taken(acceptance: float) -> str:
     return (
         f"only {100 * acceptance:.2g} % of the steps were accepted: the posterior is far from an ellipse; take more steps "
@@ -202,7 +220,7 @@ def _still(result: SurfaceResult, division: Division) -> str:
     """What is not sampled, and why."""
     outcome = _outcome(result)
     bound, lost = outcome.bound, result._covariance.undetermined
-    held = [n for n, on in zip(bound.names, outcome.solution.held, strict=True) if on]
+    held = [bound.names[j] for j in division.still if outcome.solution.held[j]]
     open_ = [n for n, is_lost in zip(bound.names, lost, strict=True) if is_lost] + list(bound.unused) + list(bound.stepped)
     parts = []
     if open_:
@@ -232,7 +250,10 @@ def _notes(result: SurfaceResult, run: Run, samples: Any, longest: float) -> lis
     still = _still(result, division)
     if still:
         notes.append(still)
-    if not samples.converged:
+    if samples.escaped.size:
+        said = improper([names[j] for j in samples.escaped])
+        notes.append(f"{said[0].upper()}{said[1:]}.")
+    elif not samples.converged:
         notes.append(f"{_too_short(len(samples.chain), longest)}.".capitalize())
     if samples.acceptance < LEAST_ACCEPTED:
         notes.append(f"{_few_taken(samples.acceptance)}.".capitalize())

@@ -54,7 +54,7 @@ class Climb:
 
 
 class ChainError(ArithmeticError):
-    """A chain that did not converge; carries what there is of it."""
+    """A chain that did not converge, or left for infinity; carries what there is of it."""
 
     def __init__(self, message: str, samples: Samples) -> None:
         super().__init__(message)
@@ -221,9 +221,13 @@ def mcmc(
     run = Run(Target(problem, here.p, division, sigma), default_walkers(division.walked.size), seed, sigma)
     run.extend(steps)
     samples = run.samples()
-    while not samples.converged and len(samples.chain) < LONGEST:
+    while not samples.converged and not samples.escaped.size and len(samples.chain) < LONGEST:
         run.extend(len(samples.chain))
         samples = run.samples()
+    if samples.escaped.size:
+        raise ChainError(
+            "the posterior isn't proper: with flat priors far too much of it lies at infinity; give bounds or a prior", samples
+        )
     if not samples.converged:
         longest = float(samples.tau.max()) if np.isfinite(samples.tau).all() else math.inf
         msg = f"its chain has not converged after {len(samples.chain)} steps (autocorrelation time {longest:.3g} steps)"

@@ -149,13 +149,49 @@ def test_what_has_no_posterior_is_left_out_and_named():
     assert posterior.summary().loc["k", "sd"] == pytest.approx(result.params["k"].stderr, rel=0.15)
 
 
-def test_parameters_on_bounds_stay_there():
+def test_a_parameter_that_ended_on_its_bound_is_sampled_within():
+    """A straight line with a curvature that must not be negative: a truncated normal distribution."""
+    x, sigma = np.linspace(-1, 1, 40), 0.5
+    y = 1 + 0.5 * x + 0.1 * x**2 + np.random.default_rng(5).normal(0, sigma, x.size)
+    model = sf.SurfaceModel.from_expression("a + b * x + c * x**2", independent_vars=["x"])
+    params = model.make_params(a=1.0, b=1.0, c={"value": 1, "min": 0})
+    result = model.fit(y, params, x=x, sigma=sigma, scale_covar=False)
+    assert result.params["c"].value == 0.0
+    A = np.stack([np.ones_like(x), x, x**2], axis=1) / sigma
+    inverse = np.linalg.inv(A.T @ A)
+    draws = np.random.default_rng(0).multivariate_normal(inverse @ (A.T @ (y / sigma)), inverse, 400_000)
+    draws = draws[draws[:, 2] > 0]
+    posterior = result.sample(1500, rng=1)
+    table = posterior.summary()
+    assert posterior.names == ("a", "b", "c")
+    assert posterior.flat("c").min() >= 0.0
+    np.testing.assert_allclose(table["sd"], draws.std(axis=0), rtol=0.06)
+    assert (np.abs(table["mean"] - draws.mean(axis=0)) < 5 * table["mc_error"] + 1e-3).all()
+    medians = model.fit(y, params, x=x, sigma=sigma, scale_covar=False, method="emcee", fit_kws={"steps": 1000})
+    assert medians.params["c"].value == pytest.approx(np.median(draws[:, 2]), rel=0.15)
+    # the rung of the covariance holds it, as the others do
+    assert np.isnan(result.covariance("mcmc", rng=0).stderr["c"])
+
+
+def test_far_outside_its_bound_a_parameter_falls_off_exponentially():
     params = MODEL.make_params(k=0.6)
     params["k"].set(min=0.5)
-    result = MODEL.fit(Y, params, x=X)
-    posterior = result.sample(100, rng=1)
-    assert posterior.names == ("a", "c")
-    assert any("k is held on its bound" in note for note in posterior.notes)
+    result = MODEL.fit(Y, params, x=X, sigma=0.05, scale_covar=False)
+    assert result.params["k"].value == 0.5
+    posterior = result.sample(1000, rng=1)
+    assert posterior.names == ("a", "k", "c")
+    assert posterior.converged
+    assert not any("held" in note for note in posterior.notes)
+    k = np.linspace(0.5, 0.7, 2000)
+    density = []
+    for rate in k:
+        columns = np.stack([np.exp(-rate * X), np.ones_like(X)], axis=1) / 0.05
+        q, r = np.linalg.qr(columns)
+        left = Y / 0.05 - q @ (q.T @ (Y / 0.05))
+        density.append(-0.5 * left @ left - np.log(np.abs(np.diag(r))).sum())
+    weight = np.exp(np.array(density) - max(density))
+    mean = (weight * k).sum() / weight.sum()
+    assert posterior.flat("k").mean() - 0.5 == pytest.approx(mean - 0.5, rel=0.1)
 
 
 def test_known_errors_are_taken_as_they_are():
@@ -352,3 +388,17 @@ def test_emcee_leaves_inf_and_nan_where_they_were():
     assert np.isinf(drawn.covar[0, 0])
     assert 0 < drawn.params["k"].stderr < np.inf
     assert drawn.flatchain.columns.tolist() == ["k"]
+
+
+@pytest.mark.parametrize(("kws", "said"), [({"rng": -1}, "rng=-1"), ({"steps": "a"}, "steps='a'"), ({"steps": float("nan")}, "steps=nan")])
+def test_counts_and_seeds_are_refused_in_a_sentence(result, kws, said):
+    with pytest.raises(ParameterError, match=said):
+        result.sample(**kws)
+
+
+def test_thin_must_be_a_count(posterior):
+    with pytest.raises(ParameterError, match="thin=0"):
+        posterior.flat(thin=0)
+    for kws in ({"thin": 0}, {"burn": -3}):
+        with pytest.raises(ParameterError, match=r"; give a (positive )?whole number"):
+            MODEL.fit(Y, x=X, k=0.4, method="emcee", fit_kws={"steps": 20} | kws)
