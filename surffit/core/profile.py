@@ -112,11 +112,18 @@ def conf_interval(
     maxiter: int = 200, verbose: bool = False, prob_func: Any = None, min_rel_change: float = 1e-5,
 ) -> Any:  # fmt: skip
     """Confidence intervals of fitted parameters; see `SurfaceResult.conf_interval`."""
-    from scipy.special import erf
-
     profiles = Profiles(result, prob_func)
-    names = list(p_names) if p_names is not None else [n for n in result.var_names if profiles.index(n) is not None]
-    probs = sorted(float(s) if s < 1 else float(erf(s / np.sqrt(2))) for s in ((1, 2, 3) if sigmas is None else sigmas))
+    names = (
+        [p_names]
+        if isinstance(p_names, str)
+        else list(p_names)
+        if p_names is not None
+        else [n for n in result.var_names if profiles.index(n) is not None]
+    )
+    probs = _probabilities((1, 2, 3) if sigmas is None else sigmas)
+    if isinstance(maxiter, bool) or not maxiter >= 1:
+        msg = f"maxiter={maxiter!r} leaves no step to search a limit with; give a positive number (default 200)"
+        raise ParameterError(msg)
     where = {name: profiles.index(name) for name in names}
     output: dict[str, Limits] = {}
     traces: dict[str, dict[str, np.ndarray]] = {}
@@ -134,6 +141,20 @@ def conf_interval(
     _warn_of_bounds(profiles, where, output)
     profiles.warn_of_a_lower_minimum(stacklevel=4)
     return (output, traces) if trace else output
+
+
+def _probabilities(sigmas: Any) -> list[float]:
+    """Levels as growing probabilities: numbers of sigma, or probabilities below 1."""
+    from scipy.special import erf
+
+    try:
+        levels = [float(s) for s in np.atleast_1d(sigmas)]
+    except (TypeError, ValueError):
+        levels = []
+    if not levels or not all(0.0 < s < math.inf for s in levels):
+        msg = f"sigmas={sigmas!r}; give positive numbers of sigma, or probabilities below 1, such as (1, 2, 3)"
+        raise ParameterError(msg)
+    return sorted(s if s < 1 else float(erf(s / np.sqrt(2))) for s in levels)
 
 
 def _side(profiles: Profiles, j: int, side: int, probs: list[float], maxiter: int, visited: list[tuple[float, np.ndarray]]) -> list[float]:
@@ -203,8 +224,18 @@ def conf_interval2d(
             msg = f"the data don't determine {name}, so there is no region for it; see explain()"
             raise ParameterError(msg, name=name)
     which = np.array(found, dtype=int)
-    if limits is not None and np.ndim(limits) == 0:
+    for name, count in (("nx", nx), ("ny", ny)):
+        if isinstance(count, bool) or int(count) != count or count < 2:
+            msg = f"{name}={count!r}; a grid needs at least 2 points along each axis"
+            raise ParameterError(msg)
+    if limits is not None and not isinstance(limits, tuple | list | np.ndarray):
         nsigma, limits = float(limits), None
+    if limits is None and not 0.0 < nsigma < math.inf:
+        msg = f"nsigma={nsigma!r} must be a positive number of standard errors"
+        raise ParameterError(msg)
+    if limits is not None and (np.shape(limits) != (2, 2) or not np.isfinite(np.asarray(limits, dtype=float)).all()):
+        msg = f"limits={limits!r}; give ((x_upper, x_lower), (y_upper, y_lower)) in finite numbers, or one number of standard errors"
+        raise ParameterError(msg)
     axes = []
     for i, (j, count) in enumerate(zip(which, (nx, ny), strict=True)):
         if limits is None:

@@ -267,3 +267,22 @@ def test_what_cannot_be_profiled_is_said(tmp_path):
     with pytest.raises(DocumentError, match="only the covariance from the jacobian"):
         loaded.covariance("hessian")
     assert loaded.covariance().stderr["k"] == result.params["k"].stderr
+
+
+@pytest.mark.parametrize("kws", [{"sigmas": [-1]}, {"sigmas": [np.nan]}, {"sigmas": []}, {"sigmas": "two"}, {"maxiter": 0}])
+def test_levels_that_cant_be_are_refused(kws):
+    with pytest.raises(ParameterError, match=f"{next(iter(kws))}="):
+        MODEL.fit(Y, x=X, k=0.4).conf_interval(["k"], **kws)
+
+
+def test_one_level_and_one_name_need_no_list():
+    result = MODEL.fit(Y, x=X, k=0.4)
+    assert result.conf_interval("k", sigmas=2) == result.conf_interval(["k"], sigmas=[2])
+
+
+@pytest.mark.parametrize(
+    "kws", [{"nx": 0}, {"ny": 1.5}, {"limits": ((0.8, 0.6),)}, {"limits": ((np.nan, 0.8), (1, 2))}, {"nsigma": -1}, {"nsigma": np.inf}]
+)
+def test_grids_that_cant_be_are_refused(kws):
+    with pytest.raises(ParameterError, match=f"{next(iter(kws))}="):
+        MODEL.fit(Y, x=X, k=0.4).conf_interval2d("a", "k", **kws)
