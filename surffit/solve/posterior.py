@@ -45,6 +45,7 @@ BURN_TAUS = 5
 LEAST_ACCEPTED = 0.15
 ILL = 1e8  # condition of the linear columns beyond which a flat prior on them is hardly a prior
 FAR = 1e5  # standard errors from the minimum: a walker so far out, where no bound and no prior ends, is not coming back
+DRAWN = 1e12  # the same for those drawn given the others, which come back from where columns are nearly dependent
 TAIL = 1e-3  # share of the density at the minimum that a tail may hold within FAR standard errors, where it does not end
 FARTHEST = 1e150  # that many, bounds or not: what comes next overflows
 PROPOSALS = ((1.0, 10.0), (2.0, 3.0))  # width in standard errors and degrees of freedom of each t that proposes
@@ -176,6 +177,7 @@ class Target:
         self._low, self._high = self.problem.lower[which], self.problem.upper[which]
         self._moving = np.concatenate([which, self.division.marginal])
         self._farthest = np.where(self._proper()[self._moving], FARTHEST, FAR)
+        self._farthest[which.size :] = np.maximum(self._farthest[which.size :], DRAWN)
 
     def _proper(self) -> np.ndarray:
         """Which parameters (n,) have a prior that is one: bounds on both sides, or one that was given."""
