@@ -19,14 +19,17 @@ if TYPE_CHECKING:
     from surffit.io import load
     from surffit.registry import get_model, models
     from surffit.solve.status import Status
+    from surffit.surfaces.finder import FoundSurfaces, find_surface
     from surffit.tables import fit_table
 
 _NAMES = {
+    "FoundSurfaces": "surffit.surfaces.finder",
     "JointModel": "surffit.core.joint",
     "JointResult": "surffit.core.joint_result",
     "SurfaceModel": "surffit.core.model",
     "SurfaceResult": "surffit.core.result",
     "Status": "surffit.solve.status",
+    "find_surface": "surffit.surfaces.finder",
     "fit_table": "surffit.tables",
     "get_model": "surffit.registry",
     "load": "surffit.io",
@@ -35,12 +38,14 @@ _NAMES = {
 _MODULES = ("bases", "core", "data", "exceptions", "io", "kernels", "plot", "registry", "solve", "surfaces", "tables", "trace")
 
 __all__ = [
+    "FoundSurfaces",
     "JointModel",
     "JointResult",
     "Status",
     "SurfaceModel",
     "SurfaceResult",
     "__version__",
+    "find_surface",
     "fit_table",
     "get_model",
     "load",
