@@ -44,7 +44,10 @@ def report(found: FoundSurfaces, n: int) -> str:
     poles = int(table["pole"].sum())
     if poles:
         lines.append(f"{poles} law{'s' if poles > 1 else ''} with a pole among the data stand{'' if poles > 1 else 's'} at the end of the table.")
-    lines += [f"{name}: {note}." for name, note in found.notes.items()]
+    reasons: dict[str, list[str]] = {}
+    for name, note in found.notes.items():
+        reasons.setdefault(note, []).append(name)
+    lines += [f"{', '.join(names)}: {note}." for note, names in reasons.items()]
     lines += [f"{note}." for note in task.notes]
     return "\n".join(lines)
 
