@@ -32,13 +32,13 @@ class Shape:
     positive : {0, 1, 2}
         2: x must be positive everywhere; 1: not negative.
     alone : bool
-        Whether it also stands beside a constant and a plain multiple of itself (if not, that is another law already).
+        Whether it also stands beside a constant (if not, that is another law already).
     denominator : callable or None
         ``denominator(x, b)``, whose zeros are poles.
     shift : bool
         Whether ``{x}`` may be replaced by x minus a number, in case of an overflow.
-    columns : int
-        2 for a wave, which has a sine and a cosine.
+    constant : bool
+        Whether it may stand without a constant (a logarithm's unit is a convention).
     """
 
     name: str
@@ -115,7 +115,7 @@ def _u(x: np.ndarray, b: np.ndarray) -> np.ndarray:
 EXP = Shape("exp", "exp({b0}*{x})", lambda x, b: _exp(b * x), _rates, (-1,), 1.0, shift=True)
 POWER = Shape(
     "power", "{x}**{b0}", lambda x, b: _exp(b * np.log(x)),
-    lambda x: _column([p for p in np.linspace(-4.75, 4.75, 20)]), (0,), 1.0, positive=2,
+    lambda x: _column(np.linspace(-4.75, 4.75, 20)), (0,), 1.0, positive=2,
 )  # fmt: skip
 SHIFTED = Shape("reciprocal", "1/({x} + {b0})", lambda x, b: 1.0 / (x + b), _offsets, (1,), 2.0, denominator=lambda x, b: x + b)
 SATURATION = Shape(
@@ -130,16 +130,14 @@ ARRHENIUS = Shape("arrhenius", "exp({b0}/{x})", lambda x, b: _exp(b / x), _inver
 LOGARITHM = Shape(
     "logarithm", "log({x} + {b0})", lambda x, b: np.log(x + b), _offsets_left, (1,), 2.0, denominator=lambda x, b: x + b, constant=False
 )
-GAUSSIAN = Shape(
-    "gaussian", "exp(-0.5*(({x} - {b0})/{b1})**2)", lambda x, b: np.exp(-0.5 * _u(x, b) ** 2), _profile, (1, 1), 2.0
-)
-LORENTZIAN = Shape(
-    "lorentzian", "1/(1 + (({x} - {b0})/{b1})**2)", lambda x, b: 1.0 / (1.0 + _u(x, b) ** 2), _profile, (1, 1), 2.0
-)
+GAUSSIAN = Shape("gaussian", "exp(-0.5*(({x} - {b0})/{b1})**2)", lambda x, b: np.exp(-0.5 * _u(x, b) ** 2), _profile, (1, 1), 2.0)
+LORENTZIAN = Shape("lorentzian", "1/(1 + (({x} - {b0})/{b1})**2)", lambda x, b: 1.0 / (1.0 + _u(x, b) ** 2), _profile, (1, 1), 2.0)
 STEP = Shape(
     "step", "1/(1 + exp(({b0} - {x})/{b1}))", lambda x, b: 1.0 / (1.0 + np.exp(np.clip(-_u(x, b), -700, 700))), _steps, (1, 1), 2.0
 )
 SHAPES = (EXP, POWER, SHIFTED, SATURATION, GROWTH, ARRHENIUS, LOGARITHM, GAUSSIAN, LORENTZIAN, STEP)
 
-COSINE = Shape("wave", "cos({b0}*{x})", lambda x, b: np.cos(b * x), lambda x: _column(np.arange(0.8, 40, 0.5) * np.pi / 2 / _span(x)), (-1,), 2.0)
+COSINE = Shape(
+    "wave", "cos({b0}*{x})", lambda x, b: np.cos(b * x), lambda x: _column(np.arange(0.8, 40, 0.5) * np.pi / 2 / _span(x)), (-1,), 2.0
+)
 SINE = Shape("wave", "sin({b0}*{x})", lambda x, b: np.sin(b * x), COSINE.grid, (-1,), 0.0)
