@@ -19,5 +19,7 @@ Basis
 from .basis import Basis
 from .classical import Chebyshev, Horner, Legendre
 from .orthonormal import Orthonormal
+from .polynomial import PolynomialBasis
+from .product import ProductBasis
 
-__all__ = ["Basis", "Chebyshev", "Horner", "Legendre", "Orthonormal"]
+__all__ = ["Basis", "Chebyshev", "Horner", "Legendre", "Orthonormal", "PolynomialBasis", "ProductBasis"]
