@@ -2,22 +2,31 @@ r"""
 What all polynomial bases share: terms, columns, and the exact change from one to another.
 
 With :math:`\phi_j = \sum_i W_{ji} m_i` (monomials :math:`m_i` of an inner variable), coefficients :math:`c` of one basis become
-:math:`c' = V^{-T} W^T c` of another, and their covariance :math:`M C M^T` with the same matrix M. W and V are triangular in the
-common order of terms, and everything is done in double-double: the numbers in W cancel by as many digits as the monomials
-are badly conditioned.
+:math:`c' = V^{-T} W^T c` of another, and their covariance :math:`M C M^T` with the same matrix M. Everything is done in
+double-double: the numbers in W cancel by as many digits as the monomials are badly conditioned. For products of polynomials
+W and V are triangular in the common order of terms.
+
+The coefficients that come out are exact to their last digit, and that may still not be enough: where ``sum |c_i m_i(x)|`` is
+1e10 times the polynomial itself, sums of rounded coefficients have ten digits less. `PolynomialBasis.convert` says so.
 """
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..exceptions import ShapeError
+from ..exceptions import ConditionWarning, ShapeError
 from ..kernels.dd import DD, dd_add, dd_div, dd_dot, dd_mul, dd_sum
 from .basis import Basis, refuse_conversion
 from .terms import Axis, Degree, Term, named
+
+EPS = 2.0**-53
+ENOUGH = 6.0  # digits, as single precision has them: fewer are worth a warning
+POINTS = 400  # of the domain, at which digits are counted
 
 Map = tuple[DD, DD]  # factor and shift of one variable
 
@@ -61,6 +70,12 @@ class PolynomialBasis(Basis):
             For each variable: inner variable = factor * u + shift; the monomials are those of the u.
         """
         raise NotImplementedError
+
+    def sample(self, nvars: int) -> np.ndarray:
+        """Some points of the domain, mapped onto [-1, 1], (nvars, n): where digits are counted."""
+        share = np.random.default_rng(0).uniform(-1.0, 1.0, size=(nvars, POINTS))
+        share[:, :2] = [-1.0, 1.0]  # sums are largest at an end
+        return share
 
     # ---- what follows from these ----------------------------------------------------------------------------------------
 
@@ -130,6 +145,14 @@ class PolynomialBasis(Basis):
         ------
         ShapeError
             If shapes or terms don't fit.
+        ParameterError
+            If the other basis is none of polynomials.
+
+        Warns
+        -----
+        ConditionWarning
+            If sums of the new coefficients in double precision keep fewer than six digits somewhere on the domain. The sentence and
+            ``warning.digits`` name how many are left.
 
         Examples
         --------
@@ -146,6 +169,8 @@ class PolynomialBasis(Basis):
             raise ShapeError(msg)
         matrix = self.transition(other, nvars)
         out = apply(matrix, values[:, None])[:, 0]
+        assert isinstance(other, PolynomialBasis)  # noqa: S101 - for the type checker: `transition` refuses others
+        _warn_of_lost_digits(self, values, other, out, nvars)
         if covar is None:
             return out, None
         square = np.asarray(covar, dtype=float)
@@ -155,6 +180,42 @@ class PolynomialBasis(Basis):
         half = apply_dd(matrix, square)
         mapped = _both_sides(matrix, half)
         return out, (mapped + mapped.T) / 2
+
+
+def digits_left(one: PolynomialBasis, coef: np.ndarray, other: PolynomialBasis, out: np.ndarray, nvars: int) -> float:
+    """
+    Decimal digits that sums of a basis's rounded coefficients keep, of the largest value of the polynomial on the domain.
+
+    Parameters
+    ----------
+    one, coef
+        The polynomial in the basis it came from.
+    other, out
+        The same in the basis whose sums are judged.
+    nvars : int
+
+    Returns
+    -------
+    float
+        -log10 of eps times the largest ``sum |c_i f_i|`` over the largest ``|sum c_i f_i|``.
+    """
+    domain = one.domain or other.domain or ((-1.0, 1.0),) * nvars
+    share = next((basis for basis in (one, other) if basis.domain), one).sample(nvars)
+    points = [0.5 * (low + high) + 0.5 * (high - low) * part for part, (low, high) in zip(share, domain, strict=True)]
+    with np.errstate(all="ignore"):
+        value = np.abs(one.columns(*points) @ coef).max()
+        size = (np.abs(other.columns(*points)) @ np.abs(out)).max()
+        return float(-np.log10(EPS * size / value)) if value > 0.0 and np.isfinite(size) else math.nan
+
+
+def _warn_of_lost_digits(one: PolynomialBasis, coef: np.ndarray, other: PolynomialBasis, out: np.ndarray, nvars: int) -> None:
+    left = digits_left(one, coef, other, out, nvars)
+    if left < ENOUGH:
+        kept = f"about {left:.0f} of 16 digits" if left >= 0.5 else "none of their 16 digits"
+        kind = type(other).__name__
+        cure = "give Horner the same domain=, or evaluate" if kind == "Horner" and other.domain is None else "evaluate"
+        msg = f"sums of these {kind} coefficients in double precision keep {kept} on the domain; {cure} in the {type(one).__name__} basis"
+        warnings.warn(ConditionWarning(msg, digits=max(left, 0.0)), stacklevel=3)
 
 
 def _between(axis: Axis, base: Axis) -> Map:
@@ -168,7 +229,9 @@ def _between(axis: Axis, base: Axis) -> Map:
 
 
 def _solve_transposed(V: DD, b: DD) -> DD:
-    """V' X = B for lower triangular V: back substitution, column block at once."""
+    """V' X = B: back substitution, column block at once; V is lower triangular, or made so."""
+    if np.triu(V[0], 1).any():
+        V, b = _triangular(V, b)
     k = len(V[0])
     x = (np.zeros_like(b[0]), np.zeros_like(b[1]))
     for i in range(k - 1, -1, -1):
@@ -180,6 +243,24 @@ def _solve_transposed(V: DD, b: DD) -> DD:
                 row = dd_add(row, (-term[0], -term[1]))
         x[0][i], x[1][i] = dd_div(row, (V[0][i, i], V[1][i, i]))
     return x
+
+
+def _triangular(V: DD, b: DD) -> tuple[DD, DD]:
+    """V' X = B with V made lower triangular: elimination with the largest pivot."""
+    A: DD = (V[0].T.copy(), V[1].T.copy())
+    B: DD = (b[0].copy(), b[1].copy())
+    for i in range(len(A[0]) - 1):
+        pivot = i + int(np.argmax(np.abs(A[0][i:, i])))
+        for part in (*A, *B):
+            part[[i, pivot]] = part[[pivot, i]]
+        rows = i + 1 + np.flatnonzero(A[0][i + 1 :, i])
+        factor = dd_div((A[0][rows, i], A[1][rows, i]), (A[0][i, i], A[1][i, i]))
+        factor = (factor[0][:, None], factor[1][:, None])
+        for M in (A, B):
+            gone = dd_mul(factor, (M[0][i], M[1][i]))
+            M[0][rows], M[1][rows] = dd_add((M[0][rows], M[1][rows]), (-gone[0], -gone[1]))
+        A[0][rows, i] = A[1][rows, i] = 0.0
+    return (A[0].T, A[1].T), B
 
 
 def apply_dd(matrix: DD, b: np.ndarray) -> DD:

@@ -13,7 +13,7 @@ from numpy.polynomial import chebyshev, legendre, polynomial
 from surffit.bases import Chebyshev, Horner, Legendre, Orthonormal
 from surffit.bases.polynomial import apply
 from surffit.bases.terms import axis, domain_of, terms
-from surffit.exceptions import NonFiniteError, ParameterError, ShapeError
+from surffit.exceptions import ConditionWarning, NonFiniteError, ParameterError, ShapeError
 
 CLASSICAL = {Chebyshev: chebyshev.chebvander, Legendre: legendre.legvander, Horner: polynomial.polyvander}
 
@@ -329,3 +329,51 @@ def test_columns_are_products_of_axis_functions(kind, rng):
         assert [t.shape for t in tables] == [(20, 4), (20, 4)]
         for column, (i, j) in zip(basis.derivatives(x, y, orders=orders).T, basis.terms(), strict=True):
             np.testing.assert_allclose(column, tables[0][:, i] * tables[1][:, j], rtol=1e-15)
+
+
+YEARS = (2000.0, 2010.0)
+
+
+class TestDigits:
+    @pytest.mark.parametrize("domain", [(-1.0, 1.0), YEARS])
+    @pytest.mark.parametrize("there", [Legendre, Horner])
+    def test_degree_12_within_one_domain(self, domain, there, rng):
+        coef, root = rng.normal(size=13), rng.normal(size=(13, 13))
+        one, two = Chebyshev(12, domain), there(12, domain)
+        moved, covar = one.convert(coef, two, root @ root.T)
+        back, covar = two.convert(moved, one, covar)
+        # of the size of what is summed: monomials of [-1, 1] have coefficients up to 1e4 at this degree
+        size = np.abs(two.transition(one)[0]) @ np.abs(moved)
+        assert (np.abs(back - coef) <= 1e-13 * np.maximum(size, 1)).all()
+        if there is Legendre:
+            np.testing.assert_allclose(back, coef, atol=1e-13)
+            np.testing.assert_allclose(covar, root @ root.T, atol=1e-12)
+        s = np.linspace(-1, 1, 9)
+        expected = chebyshev.chebval(s, coef)
+        low, high = domain
+        np.testing.assert_allclose(two.columns((low + high) / 2 + (high - low) / 2 * s) @ moved, expected, atol=1e-12 * np.abs(moved).max())
+
+    def test_raw_monomials_of_years_at_degree_3_are_exact(self, rng):
+        basis, coef = Chebyshev(3, YEARS), rng.normal(size=4)
+        got, _ = basis.convert(coef, Horner(3))  # no warning: seven digits are left
+        for one, exact in zip(got, in_monomials(basis, np.append(coef, np.zeros(7))), strict=False):
+            assert abs(Fraction(float(one)) - exact) <= Fraction(2**-53) * abs(exact)
+
+    @pytest.mark.parametrize(("degree", "left"), [(4, 4), (5, 1), (8, 0)])
+    def test_a_warning_names_the_digits_left(self, degree, left, rng):
+        basis, coef = Chebyshev(degree, YEARS), np.ones(degree + 1)
+        with pytest.warns(ConditionWarning, match="digits on the domain; give Horner the same domain=") as caught:
+            got, _ = basis.convert(coef, Horner(degree))
+        (warning,) = (w.message for w in caught)
+        x = np.linspace(*YEARS, 501)
+        lost = np.abs(Horner(degree).columns(x) @ got - basis.columns(x) @ coef).max() / np.abs(basis.columns(x) @ coef).max()
+        assert abs(warning.digits - left) < 1
+        # the sum is as wrong as said, or a little better
+        assert -0.3 < max(-np.log10(lost), 0.0) - warning.digits < 1.7 or left == 0
+
+    def test_no_false_alarm(self, rng):
+        """Filip's domain keeps eight digits; within one domain there is nothing to lose."""
+        BASES["chebyshev"].convert(rng.normal(size=11), Horner(10))
+        Chebyshev(12, YEARS).convert(np.ones(13), Legendre(12, YEARS))
+        Chebyshev(12, YEARS).convert(np.ones(13), Horner(12, YEARS))
+        Horner(2).convert([0.0, 0.0, 0.0], Chebyshev(2))
