@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..family import Surface
-from ..sample import some
+from ...solve.rough import some
 
 # half width at half maximum of a Gaussian of unit width
 HWHM = float(np.sqrt(2.0 * np.log(2.0)))
