@@ -17,6 +17,26 @@ if TYPE_CHECKING:
 _NAMES = {
     "PolynomialSurface": "polynomial",
     "Surface": "family",
+    # peaks
+    "Airy2D": "peaks.optics",
+    "Beta2D": "peaks.galaxies",
+    "Exponential2D": "peaks.galaxies",
+    "Gaussian2DRotated": "peaks.gaussian",
+    "Lorentzian2D": "peaks.lorentzian",
+    "Moffat2D": "peaks.optics",
+    "PseudoVoigt2D": "peaks.lorentzian",
+    "Ring2D": "peaks.ring",
+    "Sersic2D": "peaks.galaxies",
+    "Sinc2D": "peaks.optics",
+    "SuperGaussian2D": "peaks.gaussian",
+    "Voigt2D": "peaks.lorentzian",
+    # ridges, edges and waves
+    "PlaneWave2D": "waves",
+    "Ridge2D": "fronts",
+    "Ripple2D": "ripple",
+    "Sigmoid2D": "fronts",
+    "StandingWave2D": "waves",
+    "Step2D": "fronts",
 }
 
 __all__ = ["PolynomialSurface", "Surface"]
