@@ -5,21 +5,26 @@ Classes
 -------
 PolynomialSurface
     Polynomials of one or more variables in a conditioned basis.
+DegreeChoice
+    What `surffit.choose_degree` found.
 Surface
     What the ready surfaces have in common; the base of one's own.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .degree import DegreeChoice, choose_degree
     from .family import Surface
     from .polynomial import PolynomialSurface
 
 _NAMES = {
+    "DegreeChoice": "degree",
     "PolynomialSurface": "polynomial",
     "Surface": "family",
+    "choose_degree": "degree",
 }
 
-__all__ = ["PolynomialSurface", "Surface"]
+__all__ = ["DegreeChoice", "PolynomialSurface", "Surface", "choose_degree"]
 
 
 def __dir__() -> list[str]:
