@@ -5,26 +5,29 @@ Classes
 -------
 PolynomialSurface
     Polynomials of one or more variables in a conditioned basis.
-DegreeChoice
-    What `surffit.choose_degree` found.
+DegreeChoice, Detrended
+    What `surffit.choose_degree` and `detrend` found.
 Surface
     What the ready surfaces have in common; the base of one's own.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .background import Detrended, detrend
     from .degree import DegreeChoice, choose_degree
     from .family import Surface
     from .polynomial import PolynomialSurface
 
 _NAMES = {
     "DegreeChoice": "degree",
+    "Detrended": "background",
     "PolynomialSurface": "polynomial",
     "Surface": "family",
     "choose_degree": "degree",
+    "detrend": "background",
 }
 
-__all__ = ["DegreeChoice", "PolynomialSurface", "Surface", "choose_degree"]
+__all__ = ["DegreeChoice", "Detrended", "PolynomialSurface", "Surface", "choose_degree", "detrend"]
 
 
 def __dir__() -> list[str]:
