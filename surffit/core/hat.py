@@ -71,8 +71,8 @@ def judged(result: Any, what: str) -> SurfaceResult:
         For a loaded fit, which has no data.
     """
     source: Any = getattr(result, "__dict__", {}).get("_fitted_in", result)
-    if hasattr(source, "data_sets"):
-        msg = f"{what} looks at one data set; this fit has several: fit one of them by its own model, or look at augment()"
+    if hasattr(source, "data_sets") or hasattr(source, "joint_names"):
+        msg = f"{what} looks at a fit of one data set; this one has several: fit one of them by its own model, or look at augment()"
         raise ParameterError(msg)
     if "_names" not in getattr(source, "__dict__", {}):
         msg = f"{what} needs a SurfaceResult, and this is a {type(result).__name__}; SurfaceModel.from_lmfit(model).fit(...) gives one"

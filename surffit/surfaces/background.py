@@ -79,9 +79,8 @@ class Detrended:
         """What was done, in words."""
         clipped, usable = int(self.clipped.sum()), int((~self.masked).sum())
         fits = "1 fit" if self.iterations == 1 else f"{self.iterations} fits"
-        lines = [
-            f"{'' if self.converged else 'NOT CONVERGED. '}{self.reason[0].upper()}{self.reason[1:]} after {fits} of {self.result.model.name}."
-        ]
+        head = "" if self.converged else "NOT CONVERGED. "
+        lines = [f"{head}{self.reason[0].upper()}{self.reason[1:]} after {fits} of {self.result.model.name}."]
         if self.masked.any():
             lines.append(f"{int(self.masked.sum())} of {self.mask.size} points were masked or not finite.")
         unit = "sigma" if self.result.weights is not None else "data units"
@@ -89,8 +88,9 @@ class Detrended:
         low, high = self.clip
         if math.isfinite(low) or math.isfinite(high):
             t = truncation(low, high)
-            lines.insert(1, f"{clipped} of {usable} points ({100 * clipped / usable:.2g} %) were clipped, outside {_limits(low, high)} sigma; "
-                            f"of Gaussian noise alone it would be {100 * (1 - t.kept):.2g} %.")  # fmt: skip
+            share, noise = 100 * clipped / usable, 100 * (1 - t.kept)
+            outside = f"{clipped} of {usable} points ({share:.2g} %) were clipped, outside {_limits(low, high)} sigma"
+            lines.insert(1, f"{outside}; of Gaussian noise alone it would be {noise:.2g} %.")
             lines.append(_note(t, self.result.scale_covar))
         if abs(self.shift) > 1e-3:
             way = "down" if self.shift < 0 else "up"
@@ -217,8 +217,7 @@ def detrend(
     exact = not scale_covar and opened.weights is not None
     clipping = _Clipping(opened, masked, low, high, int(grow), exact)
     converged, reason = False, f"the limit of {max_iter} fits was reached"
-    for iteration in range(1, int(max_iter) + 1):  # noqa: B007 - the number of fits is told
-        # the mask of a container comes along with it
+    for iteration in range(1, int(max_iter) + 1):
         result = fitted.fit(
             data, params, mask=masked | clipping.clipped, nan_policy=nan_policy, scale_covar=scale_covar, coords=known, **errors, **starts
         )
@@ -260,7 +259,8 @@ def _as_model(model: Any, data: Any, given: Mapping[str, Any]) -> tuple[SurfaceM
     if isinstance(model, int | np.integer | tuple | list) and not isinstance(model, bool):
         shape = np.shape(getattr(data, "data", data) if hasattr(data, "uncertainty") else data)
         names = tuple(given) or (("x",) if len(shape) == 1 else ("x", "y"))
-        return PolynomialSurface(tuple(model) if isinstance(model, list) else model, names), names
+        degree: Any = tuple(model) if isinstance(model, list) else model
+        return PolynomialSurface(degree, names), names
     if isinstance(model, SurfaceModel):
         surface = model
     elif hasattr(model, "independent_vars"):
