@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from surffit.io import load
     from surffit.registry import get_model, models
     from surffit.solve.status import Status
-    from surffit.tables import fit_table
+    from surffit.surfaces.degree import choose_degree
+    from surffit.tables import compare, fit_table
 
 _NAMES = {
     "JointModel": "surffit.core.joint",
@@ -27,6 +28,8 @@ _NAMES = {
     "SurfaceModel": "surffit.core.model",
     "SurfaceResult": "surffit.core.result",
     "Status": "surffit.solve.status",
+    "choose_degree": "surffit.surfaces.degree",
+    "compare": "surffit.tables",
     "fit_table": "surffit.tables",
     "get_model": "surffit.registry",
     "load": "surffit.io",
@@ -41,6 +44,8 @@ __all__ = [
     "SurfaceModel",
     "SurfaceResult",
     "__version__",
+    "choose_degree",
+    "compare",
     "fit_table",
     "get_model",
     "load",

@@ -5,16 +5,19 @@ Classes
 -------
 PolynomialSurface
     Polynomials of one or more variables in a conditioned basis.
+DegreeChoice, Detrended
+    What `surffit.choose_degree` and `detrend` found.
 Surface
     What the ready surfaces have in common; the base of one's own.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .family import Surface
-    from .polynomial import PolynomialSurface
+    from typing import Any
 
 _NAMES = {
+    "DegreeChoice": "degree",
+    "Detrended": "background",
     "PolynomialSurface": "polynomial",
     "Surface": "family",
     # peaks
@@ -37,16 +40,19 @@ _NAMES = {
     "Sigmoid2D": "fronts",
     "StandingWave2D": "waves",
     "Step2D": "fronts",
+    # work with surfaces
+    "choose_degree": "degree",
+    "detrend": "background",
 }
 
-__all__ = ["PolynomialSurface", "Surface"]
+__all__ = sorted(_NAMES)
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> "Any":
     from difflib import get_close_matches
     from importlib import import_module
 
