@@ -21,6 +21,8 @@ from .structure import Structure, evaluate, same, signature, trace_model
 
 # positions along each axis at which a known graph is checked against its function again
 SAMPLE = 16
+# the same for a new graph, which is checked in full on fewer points than these
+FIRST_SAMPLE = 128
 # graphs that a model keeps
 KEPT = 32
 
@@ -95,7 +97,7 @@ def find_structure(
     for concrete in (False,) if symbolic_only else (False, True) if data.elementwise else (True,):
         key = (*base, tuple(id(data.coords[name]) for name in data.names)) if concrete else base
         known = cache.get(key)
-        if known is not None and _agrees(model, params, data, known, [probe], sample=True):
+        if known is not None and _agrees(model, params, data, known, [probe], SAMPLE):
             return known
         cache.pop(key, None)
         try:
@@ -128,12 +130,17 @@ def _perturbed(probe: dict[str, float], params: lmfit.Parameters) -> list[dict[s
 
 
 def _agrees(
-    model: lmfit.Model, params: lmfit.Parameters, data: FitData, structure: Structure, points: list[dict[str, float]], sample: bool = False
+    model: lmfit.Model,
+    params: lmfit.Parameters,
+    data: FitData,
+    structure: Structure,
+    points: list[dict[str, float]],
+    sample: int = FIRST_SAMPLE,
 ) -> bool:
-    """Whether the graph gives what the function gives; with `sample`, on a few points only."""
+    """Whether the graph gives what the function gives, at up to `sample` positions along each axis where coordinates are symbols."""
     names = structure.parameters
     program = structure.program((), (), names)
-    given = _sampled(data) if sample and not structure.concrete else data.coords
+    given = data.coords if structure.concrete else _sampled(data, sample)
     coords = tuple(given[name] for name in program.coordinates)
     free = tuple(name for name in params if name not in structure.constraints)
     for point in points:
@@ -150,12 +157,13 @@ def _agrees(
     return True
 
 
-def _sampled(data: FitData) -> dict[str, Any]:
-    """Coordinates at up to SAMPLE positions along each axis: enough to notice that a function has changed."""
-    if data.data.size <= SAMPLE**2:
+def _sampled(data: FitData, sample: int) -> dict[str, Any]:
+    """Coordinates at about `sample` positions along each axis: enough to notice that a function has changed."""
+    if data.data.size <= sample**2:
         return data.coords
     ndim = len(data.shape)
-    steps = [max(1, length // SAMPLE) for length in data.shape]
+    # one long axis has as many positions as two shorter ones
+    steps = [max(1, length // (sample if ndim > 1 else sample**2)) for length in data.shape]
     out = dict(data.coords)
     for name in data.names:
         array = data.coords[name]

@@ -147,7 +147,7 @@ class NumericKernel:
 
 
 class GridProgramKernel:
-    """Rank-1 terms on a rectangular grid, for `solve.gram.GridMoments`."""
+    """Rank-1 terms on a rectangular grid, for `solve.grid.GridMoments`."""
 
     def __init__(self, program: Any, known: Sequence[float], coords: Sequence[np.ndarray]) -> None:
         self.program = program

@@ -25,7 +25,7 @@ from .node import Node
 from .ops import OPS
 
 HIGHEST_RANK = 4  # of a derivative or a column
-LONGEST_SUM = 32  # of the value itself, which may have many peaks
+LONGEST_SUM = 32  # of what has no linear parameter, which may have many peaks
 
 Term = tuple[int, int]
 Terms = list[Term]
@@ -52,7 +52,8 @@ def grid_program(
     Returns
     -------
     GridProgram or None
-        None if a first derivative has no sum of at most 4 products, or the value none of at most 32.
+        None if a first derivative has no sum of at most 4 products, or what is left without the linear parameters none of at
+        most 32.
     """
     if set(axes) != set(builder.coordinates) or any(a not in (0, 1) for a in axes.values()):
         return None
@@ -63,7 +64,8 @@ def grid_program(
 class GridProgram:
     """Like `Program`, with each array given as a list of terms ``(gy, gx)``: gy (ny,) and gx (nx,), float64.
 
-    An empty list stands for a sum that is zero by structure inside `second`; None stands for it elsewhere.  Coordinates
+    An empty list stands for a sum that is zero by structure inside `second`; None stands for it elsewhere, and for a value that
+    has no short sum of its own.  Coordinates
     are 1-D arrays.  `second` exists where `has_second` is true.
     """
 
@@ -89,7 +91,8 @@ class GridProgram:
             first = [derive(builder, root, n) for n in self.parameters]
             self._full = [self._splitter.of(root), *(self._splitter.short(i) for i in first)]
             self._columns = [self._splitter.of(f0), *(self._splitter.short(i) for i in phi)]
-            self.found = all(t is not None for t in (*self._full, *self._columns))
+            # the value itself may be long: it is the linear columns times their parameters
+            self.found = all(t is not None for t in (*self._full[1:], *self._columns))
             self._root = root
             self._second: list[tuple[int, int, Terms | None]] | None = None
         self._empty = [i is None for i in (root, *first)], [i is None for i in (f0, *phi)]
@@ -136,7 +139,7 @@ class GridProgram:
             pattern = "[" + ", ".join(f"({j}, {k}, {self._terms(t, outputs, seen)})" for j, k, t in listed) + "]"
         else:
             terms, empty = (self._full, self._empty[0]) if entry == "full" else (self._columns, self._empty[1])
-            texts = ["None" if e else self._terms(t, outputs, seen) for t, e in zip(terms, empty, strict=True)]
+            texts = ["None" if e or t is None else self._terms(t, outputs, seen) for t, e in zip(terms, empty, strict=True)]
             pattern = f"({texts[0]}, [{', '.join(texts[1:])}])"
         names = (self.nonlinear, self.linear, self.known)
         sizes = self._size_lines()
