@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -19,7 +18,7 @@ from scipy.linalg.lapack import dpotrf, dtrtrs
 
 from .linear import Factor, bounded
 from .polish import Local
-from .problem import EPS, Kernel, Problem, finite
+from .problem import Kernel, Problem, finite
 from .separable import Inner
 
 # smallest ratio of pivots of the scaled triangle: steps keep about eps / ratio^2 = 2e-6 relative accuracy
@@ -45,7 +44,9 @@ class IllConditioned(ArithmeticError):
 class Moments(Protocol):
     """Sums over all rows."""
 
-    noise: float  # absolute rounding error of r'r as `full` gives it
+    @property
+    def noise(self) -> float:
+        """Absolute rounding error of r'r as `full` gives it."""
 
     def full(self, p: np.ndarray) -> Sums | None:
         """J'J (n, n), J'r (n,) and r'r at p; None if not finite."""

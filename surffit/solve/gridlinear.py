@@ -96,10 +96,10 @@ class LinearGrid:
         Qx, Rx = np.linalg.qr(columns.V.T)
         if not (finite(Ry) and finite(Rx)):
             raise IllConditioned
-        K = np.zeros((self.k, Ry.shape[0], Rx.shape[0]))
+        products = np.zeros((self.k, Ry.shape[0], Rx.shape[0]))
         for i, j, owner in zip(columns.iu, columns.iv, columns.owner, strict=True):
-            K[owner] += Ry[:, i][:, None] * Rx[:, j]
-        K = K.reshape(self.k, -1)
+            products[owner] += Ry[:, i][:, None] * Rx[:, j]
+        K = products.reshape(self.k, -1)
         if self.w is None:
             self._factors = Qy, Qx
             return K
@@ -113,11 +113,11 @@ class LinearGrid:
         if not sure > SURE:
             if not sure > ONCE_MORE:
                 raise IllConditioned
-            R1 = self._once_more(Qy, Qx, Q0, R1) @ R1
+            R1 = self._once_more(self.w, Qy, Qx, Q0, R1) @ R1
         self._factors = Qy, Qx, Q0, R1
         return np.ascontiguousarray((R1 @ R0).T)
 
-    def _once_more(self, Qy: np.ndarray, Qx: np.ndarray, Q0: np.ndarray, R1: np.ndarray) -> np.ndarray:
+    def _once_more(self, w: np.ndarray, Qy: np.ndarray, Qx: np.ndarray, Q0: np.ndarray, R1: np.ndarray) -> np.ndarray:
         """Triangle of the functions that R1 has made nearly orthonormal under the weights: what rounding has spoilt in R1."""
         n = Q0.shape[1]
         core = np.ascontiguousarray(Q0.T).reshape(n, Qy.shape[1], Qx.shape[1])
@@ -126,7 +126,7 @@ class LinearGrid:
         for start in range(0, len(self.y), rows):
             part = slice(start, start + rows)
             block = (Qy[part] @ core) @ Qx.T
-            block *= self.w[part]
+            block *= w[part]
             flat = dtrsm(1.0, R1, block.reshape(n, -1).T, side=1, overwrite_b=1).T
             G += flat @ flat.T
         R2, S = triangle(G, 0.5)
@@ -189,12 +189,12 @@ class LinearGrid:
 
     def _in_rows(self, total: np.ndarray) -> np.ndarray:
         """s of `look` from the products of the residual with the functions of both axes."""
-        if self._factors is None:
+        if self._factors is None and self._triangle is not None:
             f = self._triangle
             g = self.columns.collect(total)
             # root = S P R' Q' of the few rows, so that Q'Q = 1 and s = Q R^-T P' g / S
             return f.q @ f.solve_rt((g / f.scale)[f.pivot])
-        if self.w is None:
+        if self._factors is None or self.w is None:
             return total.reshape(-1)
         Q0, R1 = self._factors[2:]
         return np.asarray(dtrtrs(R1, Q0.T @ total.reshape(-1), trans=1)[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .block_walk import engine_of, is_blockwise, second_try
@@ -21,7 +23,8 @@ def minimise_linear(
     problem: Problem, given: np.ndarray | None, options: Options, moments: LongMoments | None, callback: Callback | None
 ) -> Solution | None:
     """Everything linear: one solve, refined in double-double residuals where whole columns are held."""
-    if is_blockwise(problem):
+    many: Any = problem
+    if is_blockwise(many):
         return _linear_blocks(problem, options, callback)
     if isinstance(moments, GridMoments):
         found = _linear_grid(problem, moments, options, callback)
