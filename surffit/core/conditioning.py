@@ -149,7 +149,8 @@ def assess(outcome: Outcome, covariance: Covariance) -> Conditioning:
     weak = tuple((direction(v, names), float(e)) for v, e in zip(thin, errors, strict=True))
     held = np.flatnonzero(solution.held)
     g = here.gradient()
-    at_bound = {names[j]: "min" if here.p[j] <= problem.lower[j] else "max" for j in held}
+    # by the nearer bound: medians of samples lie beside the one the minimum is on
+    at_bound = {names[j]: "min" if here.p[j] - problem.lower[j] <= problem.upper[j] - here.p[j] else "max" for j in held}
     raw_condition = 1.0
     if here.free.size:
         full = here.f.rank == here.free.size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ def reason(result: SurfaceResult) -> str:
     status, m = result.status, len(bound.nonlinear)
     dead = {n for n, none in zip(bound.names, solution.no_effect, strict=True) if none}
     named = {
-        Status.AT_BOUND: _at_bound([n for n, on in zip(bound.names, solution.held, strict=True) if on]),
+        Status.AT_BOUND: _at_bound([n for n, on in zip(bound.names, solution.held, strict=True) if on], result),
         Status.NO_EFFECT_AT_START: _no_effect(result, [n for n, none in zip(bound.names[:m], solution.no_effect[:m], strict=True) if none]),
         Status.RANK_DEFICIENT: _deficient(
             [n for n, lost in zip(bound.names, result._covariance.undetermined, strict=True) if lost and n not in dead]
@@ -79,7 +80,14 @@ def reason(result: SurfaceResult) -> str:
     return " ".join(sentences)
 
 
-def _at_bound(names: list[str]) -> str:
+def _sampled(result: SurfaceResult, name: str) -> bool:
+    """Whether a parameter whose minimum is on a bound has an error all the same: that of samples."""
+    stderr = result.params[name].stderr
+    return stderr is not None and math.isfinite(stderr)
+
+
+def _at_bound(names: list[str], result: SurfaceResult) -> str:
+    names = [name for name in names if not _sampled(result, name)]
     if not names:
         return ""
     one = len(names) == 1
@@ -268,6 +276,9 @@ def _bounds(result: SurfaceResult, c: Conditioning) -> list[str]:
         par = result.params[name]
         bound = par.min if side == "min" else par.max
         gain = c.multipliers.get(name, 0.0)
+        if _sampled(result, name):
+            lines.append(f"The minimum lies at the {side} = {bound:.6g} of {name}; its value and error are those of the samples.")
+            continue
         if bound != par.value and result._call.priors:
             text = f"{name} is on the {side} = {par.value:.6g} of its prior, which calls all beyond impossible: stderr is nan, and the "
             text += "other errors hold with it fixed there."

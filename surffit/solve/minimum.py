@@ -18,7 +18,7 @@ from .judge import Options, judge
 from .linear_fit import minimise_linear
 from .problem import Problem
 from .saddle import LOWER, ways_down
-from .separable import DenseEngine, Engine, Inner, walk
+from .separable import DenseEngine, Engine, Inner, Walk, walk
 from .status import CONVERGED, Status
 from .verdict import Solution, better, far_off, final_flags, good
 
@@ -85,14 +85,10 @@ def _from_given(
         first = engine.inner(inside)
         if first is None:
             return None
-        limit = min(options.max_nfev, problem.nfev + WALK_NFEV * (problem.n + 1))
-        walked = walk(engine, first, max_nfev=limit, sigma_known=options.sigma_known, callback=callback)
+        walked = walk_within(engine, first, options, callback)
     except IllConditioned:
         return None
-    status = walked.status
-    if status & Status.MAX_NFEV and problem.nfev < options.max_nfev:
-        status = status & ~Status.MAX_NFEV | Status.STALLED
-    other = judge(problem, walked.alpha, status, start, options, "full")
+    other = judge(problem, walked.alpha, walked.status, start, options, "full")
     if other is None:
         return None
     final_flags(problem, other)
@@ -227,8 +223,6 @@ def _walk(
     """Walk on moments where the data are long, else on whole columns; the start as solved, and where the walk ended."""
     near = np.zeros(problem.k) if c is None else np.where(np.isfinite(c), c, 0.0)  # saves an evaluation if it is near
     extra = Status(0)
-    # a walk that hasn't arrived by then goes round in circles (bounded linear parameters make kinks); TRF does better there
-    limit = min(options.max_nfev, problem.nfev + WALK_NFEV * (problem.m + 1))
     engines: list[tuple[str, Engine]] = [("blocks" if is_blockwise(problem) else "dense", engine_of(problem))]
     if moments is not None:
         engines.insert(0, ("gram", GramEngine(problem, moments, near)))
@@ -239,15 +233,26 @@ def _walk(
             first = engine.inner(alpha)
             if first is None:
                 return None, None
-            walked = walk(engine, first, max_nfev=limit, sigma_known=options.sigma_known, callback=callback)
+            walked = walk_within(engine, first, options, callback)
         except IllConditioned:
             extra = Status.QR_FALLBACK if name == "gram" else extra
             continue
-        status = walked.status | extra
-        if status & Status.MAX_NFEV and problem.nfev < options.max_nfev:
-            status = status & ~Status.MAX_NFEV | Status.STALLED
-        return first, (np.concatenate([walked.alpha, walked.c]), status, name)
+        return first, (np.concatenate([walked.alpha, walked.c]), walked.status | extra, name)
     return None, None
+
+
+def walk_within(engine: Engine, first: Inner, options: Options, callback: Callback | None) -> Walk:
+    """
+    A walk with a share of the evaluations; one that spends its share without spending the whole limit has stalled.
+
+    A walk that hasn't arrived by then goes round in circles (bounded linear parameters make kinks); others do better there.
+    """
+    problem = engine.problem
+    limit = min(options.max_nfev, problem.nfev + WALK_NFEV * (engine.m + 1))
+    walked = walk(engine, first, max_nfev=limit, sigma_known=options.sigma_known, callback=callback)
+    if walked.status & Status.MAX_NFEV and problem.nfev < options.max_nfev:
+        walked.status = walked.status & ~Status.MAX_NFEV | Status.STALLED
+    return walked
 
 
 def _deficient_at(problem: Problem, p: np.ndarray) -> bool:
