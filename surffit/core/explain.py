@@ -87,9 +87,11 @@ def _sampled(result: SurfaceResult, name: str) -> bool:
 
 
 def _at_bound(names: list[str], result: SurfaceResult) -> str:
-    names = [name for name in names if not _sampled(result, name)]
     if not names:
         return ""
+    if all(_sampled(result, name) for name in names):
+        return f"The minimum lies on a bound of {listed(names)}."
+    names = [name for name in names if not _sampled(result, name)]
     one = len(names) == 1
     return (
         f"{listed(names)} ended on {'a bound; its' if one else 'bounds; their'} stderr is nan, "
