@@ -43,7 +43,9 @@ def _plan(
 ) -> Plan:
     """Divide the parameters; kept with the structure for the next fit of the same kind."""
     program = structure.program((), (), structure.parameters)
-    if structure.concrete:
+    if structure.shape is not None:
+        pass  # the shape was looked at with the graph
+    elif structure.concrete:
         coords = [data.coords[name] for name in program.coordinates]
         check_shape(model, data, program.value([], [], [probe_value(params[n]) for n in structure.parameters], coords))
     elif program.coordinates:
@@ -107,11 +109,11 @@ def _on_grid(
 ) -> tuple[Problem, LongMoments] | None:
     """On a large rectangular grid, where all columns are short sums of products."""
     y, w, used = data.data, data.weights, data.used
-    if structure.concrete or structure.graph.is_complex or np.iscomplexobj(y) or data.n_used < LONG_GRID:
+    if (structure.concrete and structure.shape is None) or structure.graph.is_complex or np.iscomplexobj(y) or data.n_used < LONG_GRID:
         return None
     compiled = plan.program
     # with excluded points the grid is in the whole coordinates
-    axes, arrays = open_grid(data.shape, [data.coords[name] for name in compiled.coordinates])
+    axes, arrays = open_grid(data.shape, [data.coords[name] for name in compiled.coordinates]) if structure.shape is None else ([], [])
     if axes is None or not all(np.isfinite(a.sum()) for a in arrays):
         return None
     program = structure.grid(plan.nonlinear, plan.linear, plan.known, dict(zip(compiled.coordinates, axes, strict=True)))
@@ -124,12 +126,8 @@ def _on_grid(
     kernel = GraphKernel(compiled, fixed, arrays, None if used is None else data.select)
     m, k = len(plan.nonlinear), len(plan.linear)
     problem = GridProblem(kernel, y, w, used, largest, m, k, lower, upper)
-    if used is not None:
-        # rows and columns at the edges without a point would only spoil the condition of functions that are orthogonal on all
-        box = tuple(slice(i[0], i[-1] + 1) for i in (np.flatnonzero(used.any(axis=1)), np.flatnonzero(used.any(axis=0))))
-        y, used, w = y[box], used[box], (used if w is None else w)[box]
-        lines = {name: lines[name][box[axis]] for name, axis in zip(compiled.coordinates, axes, strict=True)}
-    return problem, GridMoments(GridProgramKernel(program, fixed, [lines[name] for name in program.coordinates]), y, w, used, m)
+    grid_kernel = GridProgramKernel(program, fixed, [lines[name] for name in program.coordinates])
+    return problem, GridMoments(grid_kernel, y, w, used, m)
 
 
 def _by_rows(

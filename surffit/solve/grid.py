@@ -39,19 +39,34 @@ class GridMoments:
     ----------
     kernel : GridKernel
     y, w : ndarray, shape (ny, nx), or None for w
-        Data and 1/sigma; excluded points have w = 0 and any finite y. Flags of the used points do for w.
+        Data and 1/sigma; excluded points have w = 0 and any finite y.
     used : ndarray of bool or None
         Points that are not excluded.
     m : int
         Number of non-linear parameters.
+
+    Attributes
+    ----------
+    y, w, used : ndarray or None
+        Without the rows and columns at the edges that hold no used point. Flags stand for weights where there are no others.
     """
 
     def __init__(self, kernel: GridKernel, y: np.ndarray, w: np.ndarray | None, used: np.ndarray | None, m: int) -> None:
         self.kernel = kernel
-        self.y = y
-        self.w = w
-        self.used = used
         self.m = m
+        self._shape = y.shape
+        self._box: tuple[slice, ...] | None = None
+        if used is not None:
+            # functions that are orthogonal on all rows and columns would be far from it on a few
+            found = (np.flatnonzero(used.any(axis=1)), np.flatnonzero(used.any(axis=0)))
+            self._box = tuple(slice(int(i[0]), int(i[-1]) + 1) for i in found)
+            y, used, w = y[self._box], used[self._box], (used if w is None else w)[self._box]
+        self.y, self.w, self.used = y, w, used
+
+    def products(self, groups: Sequence[Sequence[Term] | None]) -> Products:
+        """Columns of the kernel where they are looked at."""
+        found = Products.of(groups, *self._shape)
+        return found if self._box is None else found.within(self._box)
 
     @cached_property
     def Wy(self) -> np.ndarray:
@@ -71,7 +86,7 @@ class GridMoments:
     def full(self, p: np.ndarray) -> Sums | None:
         fixed, _ = self.kernel.columns(p[: self.m])
         _, groups = self.kernel.full(p[: self.m], p[self.m :])
-        columns = Products.of([*groups, fixed], *self.y.shape)
+        columns = self.products([*groups, fixed])
         G, b = columns.gram(self.w), columns.against(self.Wy)
         # the model itself is the linear columns times c, plus what has no linear parameter: r'r and J'r come from moments of
         # the data, without a pass over the image but the one product above
@@ -87,7 +102,7 @@ class GridMoments:
 
     def residual(self, p: np.ndarray) -> np.ndarray | None:
         fixed, phi = self.kernel.columns(p[: self.m])
-        image = Products.of([*phi, fixed], *self.y.shape).image(np.concatenate([p[self.m :], ONE]))
+        image = self.products([*phi, fixed]).image(np.concatenate([p[self.m :], ONE]))
         r = np.subtract(self.y, image, out=image)
         if self.w is not None:
             r *= self.w
@@ -105,7 +120,7 @@ class GridMoments:
 
     def gradient(self, p: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         _, groups = self.kernel.full(p[: self.m], p[self.m :])
-        columns = Products.of(groups, *self.y.shape)
+        columns = self.products(groups)
         G, g = columns.gram(self.w), columns.against(self._weighted(r))
         return (G, g) if finite(G) and finite(g) else None
 
@@ -115,7 +130,7 @@ class GridMoments:
             return None
         B = np.zeros((p.size, p.size))
         if second:
-            sums = Products.of([group for _, _, group in second], *self.y.shape).against(self._weighted(r))
+            sums = self.products([group for _, _, group in second]).against(self._weighted(r))
             for (i, j, _), total in zip(second, sums, strict=True):
                 B[i, j] = B[j, i] = total
         return B if finite(B) else None

@@ -69,8 +69,8 @@ class LinearGrid:
         self.y, self.w = moments.y, moments.w
         fixed, phi = moments.kernel.columns(np.empty(0))
         self.k = len(phi)
-        self.columns = Products.of(phi, *self.y.shape)
-        self.fixed = Products.of([fixed], *self.y.shape) if fixed else None
+        self.columns = moments.products(phi)
+        self.fixed = moments.products([fixed]) if fixed else None
         self.way = "grid rows"
         self._factors: tuple[np.ndarray, ...] | None = None
         self._triangle: Factor | None = None

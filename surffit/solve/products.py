@@ -64,6 +64,11 @@ class Products:
         iu, iv, owner = (np.array(numbers, dtype=int) for numbers in found)
         return cls(U, V, iu, iv, owner, len(groups))
 
+    def within(self, box: Sequence[slice]) -> Products:
+        """The same on some rows and columns of the grid."""
+        U, V = (np.ascontiguousarray(F[:, part]) for F, part in zip((self.U, self.V), box, strict=True))
+        return Products(U, V, self.iu, self.iv, self.owner, self.n)
+
     def matrix(self, c: np.ndarray) -> np.ndarray:
         """C (u, v) of the sum of the columns times c, which is U' C V."""
         u, v = len(self.U), len(self.V)

@@ -39,6 +39,7 @@ def grid_program(
     linear: Sequence[str],
     known: Sequence[str] = (),
     axes: Mapping[str, int],
+    shape: tuple[int, int] | None = None,
 ) -> GridProgram | None:
     """Entry points that return sums of products.
 
@@ -48,6 +49,8 @@ def grid_program(
         As for `surffit.trace.emit.compile_program`.
     axes : mapping of str to int
         For each coordinate, the axis it runs along: 0 (shape (ny, 1)) or 1 (shape (nx,)).
+    shape : (ny, nx), optional
+        Of the grid, where the graph holds arrays: those of shape (ny, 1) and (1, nx) are factors.
 
     Returns
     -------
@@ -57,7 +60,7 @@ def grid_program(
     """
     if set(axes) != set(builder.coordinates) or any(a not in (0, 1) for a in axes.values()):
         return None
-    program = GridProgram(builder, node, tuple(nonlinear), tuple(linear), tuple(known), dict(axes))
+    program = GridProgram(builder, node, tuple(nonlinear), tuple(linear), tuple(known), dict(axes), shape)
     return program if program.found else None
 
 
@@ -77,8 +80,10 @@ class GridProgram:
         linear: tuple[str, ...],
         known: tuple[str, ...],
         axes: dict[str, int],
+        shape: tuple[int, int] | None = None,
     ) -> None:
         self.nonlinear, self.linear, self.known = nonlinear, linear, known
+        self._shape = shape
         self.parameters = nonlinear + linear
         self.coordinates = tuple(builder.coordinates)
         self._builder = builder
@@ -86,7 +91,7 @@ class GridProgram:
         root = builder.lift(node)
         check_names(builder, root, (*self.parameters, *known))
         with builder.lock:
-            self._splitter = _Splitter(builder, axes)
+            self._splitter = _Splitter(builder, axes, shape)
             f0, phi = linear_parts(builder, root, linear)
             first = [derive(builder, root, n) for n in self.parameters]
             self._full = [self._splitter.of(root), *(self._splitter.short(i) for i in first)]
@@ -152,7 +157,8 @@ class GridProgram:
         lines = []
         for axis in (0, 1):
             along = [k for k, name in enumerate(self.coordinates) if self._axes[name] == axis]
-            lines.append(f"n{axis} = size(x{along[0]})" if along else f"n{axis} = 1")
+            size = 1 if self._shape is None else self._shape[axis]
+            lines.append(f"n{axis} = size(x{along[0]})" if along else f"n{axis} = {size}")
         return lines
 
     @staticmethod
@@ -177,14 +183,18 @@ def _spread(values: Any, size: int) -> np.ndarray:
     """A factor as a full vector."""
     if type(values) is np.ndarray and values.shape == (size,) and values.dtype == np.float64:
         return values
+    if np.size(values) == size:
+        return np.array(values, dtype=np.float64).reshape(size)
     return np.full(size, values, dtype=np.float64)
 
 
 class _Splitter:
     """Sums of products of nodes, remembered per node."""
 
-    def __init__(self, builder: Builder, axes: Mapping[str, int]) -> None:
+    def __init__(self, builder: Builder, axes: Mapping[str, int], shape: tuple[int, int] | None = None) -> None:
         self.builder = builder
+        # bits of arrays that run along one axis
+        self._lines = {} if shape is None or 1 in shape else {(shape[0], 1): 1, (1, shape[1]): 2, (1, 1): 0, (): 0}
         self.algebra = Algebra(builder)
         self.one = builder.constant_index(1.0)
         self._axis_of = {builder.coordinates[name]: axis for name, axis in axes.items()}
@@ -212,7 +222,9 @@ class _Splitter:
             for i in self.builder.below([root]):
                 if i not in self._below:
                     op = self.builder.ops[i]
-                    bits = 1 << self._axis_of[i] if op == "coordinate" else 4 if op == "array" else 0
+                    bits = 1 << self._axis_of[i] if op == "coordinate" else 0
+                    if op == "array":
+                        bits = self._lines.get(np.shape(self.builder.payload[i]), 4)
                     for a in self.builder.args[i]:
                         bits |= self._below[a]
                     self._below[i] = bits
