@@ -153,6 +153,7 @@ class GridProgramKernel:
         self.program = program
         self.known = [float(v) for v in known]
         self.coords = tuple(coords)
+        self.has_fixed: bool = program.has_fixed
 
     def columns(self, alpha: np.ndarray) -> Any:
         return self.program.columns(alpha.tolist(), self.known, self.coords)

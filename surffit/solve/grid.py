@@ -24,6 +24,8 @@ ONE = np.ones(1)
 class GridKernel(Protocol):
     """A kernel whose arrays are short sums of products: each is a list of (gy, gx)."""
 
+    has_fixed: bool  # whether anything is left without the linear parameters
+
     def columns(self, alpha: np.ndarray) -> tuple[list[Term] | None, Sequence[list[Term] | None]]: ...
 
     def full(self, alpha: np.ndarray, c: np.ndarray) -> tuple[object, Sequence[list[Term] | None]]: ...
@@ -84,7 +86,7 @@ class GridMoments:
         return 8.0 * EPS * self.yy
 
     def full(self, p: np.ndarray) -> Sums | None:
-        fixed, _ = self.kernel.columns(p[: self.m])
+        fixed = self.kernel.columns(p[: self.m])[0] if self.kernel.has_fixed else None
         _, groups = self.kernel.full(p[: self.m], p[self.m :])
         columns = self.products([*groups, fixed])
         G, b = columns.gram(self.w), columns.against(self.Wy)

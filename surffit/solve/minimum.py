@@ -14,6 +14,7 @@ import numpy as np
 from .block_walk import engine_of, is_blockwise, moments_of, second_try, surveyor_of
 from .fullspace import Callback, minpack
 from .gram import FullEngine, GramEngine, IllConditioned, LongMoments, WholeMoments
+from .grid import GridMoments
 from .judge import Options, judge
 from .linear_fit import minimise_linear
 from .problem import Problem
@@ -22,6 +23,7 @@ from .separable import DenseEngine, Engine, Inner, Walk, walk
 from .status import CONVERGED, Status
 from .verdict import Solution, better, far_off, final_flags, good
 
+SUMS = ("gram", "grid")  # engines that look at long data through sums alone
 ESCAPES = 3
 WALK_NFEV = 150  # evaluations per non-linear parameter before the walk is given up
 SHORT = 5_000  # values of all derivatives up to which the algebra around an evaluation costs more than the evaluation
@@ -116,7 +118,7 @@ def _eliminated(
         return None
     start = np.concatenate([alpha, first.c])
     found, status, name = walked
-    solution = judge(problem, found, status, start, options, name, moments if name == "gram" else None)
+    solution = judge(problem, found, status, start, options, name, moments if name in SUMS else None)
     if status & (Status.ABORTED | Status.MAX_NFEV) and solution is not None:
         final_flags(problem, solution)
         return solution
@@ -225,7 +227,7 @@ def _walk(
     extra = Status(0)
     engines: list[tuple[str, Engine]] = [("blocks" if is_blockwise(problem) else "dense", engine_of(problem))]
     if moments is not None:
-        engines.insert(0, ("gram", GramEngine(problem, moments, near)))
+        engines.insert(0, ("grid" if isinstance(moments, GridMoments) else "gram", GramEngine(problem, moments, near)))
     elif problem.jac_error < EXACT and not is_blockwise(problem):
         engines.insert(0, ("normal", GramEngine(problem, WholeMoments(problem), near)))
     for name, engine in engines:
@@ -235,7 +237,7 @@ def _walk(
                 return None, None
             walked = walk_within(engine, first, options, callback)
         except IllConditioned:
-            extra = Status.QR_FALLBACK if name == "gram" else extra
+            extra = Status.QR_FALLBACK if name in SUMS else extra
             continue
         return first, (np.concatenate([walked.alpha, walked.c]), walked.status | extra, name)
     return None, None

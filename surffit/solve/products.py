@@ -50,18 +50,18 @@ class Products:
     @classmethod
     def of(cls, groups: Sequence[Sequence[Term] | None], ny: int, nx: int) -> Products:
         """From a list of terms (gy, gx) for each column; None and an empty list are zero."""
-        sides: tuple[dict[int, tuple[int, np.ndarray]], ...] = ({}, {})
-        found: tuple[list[int], ...] = ([], [], [])
-        for j, group in enumerate(groups):
-            for term in group or ():
-                for side, factor, numbers in zip(sides, term, found, strict=False):
-                    numbers.append(side.setdefault(id(factor), (len(side), factor))[0])
-                found[2].append(j)
+        along_y: dict[int, tuple[int, np.ndarray]] = {}
+        along_x: dict[int, tuple[int, np.ndarray]] = {}
+        found = [
+            (along_y.setdefault(id(gy), (len(along_y), gy))[0], along_x.setdefault(id(gx), (len(along_x), gx))[0], j)
+            for j, group in enumerate(groups)
+            for gy, gx in group or ()
+        ]
         U, V = (
             np.array([factor for _, factor in side.values()], dtype=float).reshape(len(side), length)
-            for side, length in zip(sides, (ny, nx), strict=True)
+            for side, length in ((along_y, ny), (along_x, nx))
         )
-        iu, iv, owner = (np.array(numbers, dtype=int) for numbers in found)
+        iu, iv, owner = np.array(found, dtype=int).reshape(-1, 3).T
         return cls(U, V, iu, iv, owner, len(groups))
 
     def within(self, box: Sequence[slice]) -> Products:
@@ -86,11 +86,11 @@ class Products:
         """Products of all pairs of columns (n, n), each weighted by w, an image of numbers or flags."""
         iu, iv = self.iu, self.iv
         if w is None:
-            G = (self.U @ self.U.T)[np.ix_(iu, iu)] * (self.V @ self.V.T)[np.ix_(iv, iv)]
+            G = _at(self.U @ self.U.T, iu) * _at(self.V @ self.V.T, iv)
         else:
             at_y, y = _pairs(self.U)
             at_x, x = _pairs(self.V)
-            G = pair_sums(y, x, w)[at_y[np.ix_(iu, iu)], at_x[np.ix_(iv, iv)]]
+            G = pair_sums(y, x, w)[_at(at_y, iu), _at(at_x, iv)]
         if self.n == self.owner.size and (self.owner == np.arange(self.n)).all():
             return G
         T = np.zeros((self.n, self.owner.size))
@@ -108,6 +108,11 @@ class Products:
         for u, v, j in zip(self.iu, self.iv, self.owner, strict=True):
             out[j] += lines[u][:, None] * self.V[v]
         return out
+
+
+def _at(M: np.ndarray, i: np.ndarray) -> np.ndarray:
+    """Rows and columns i of a matrix."""
+    return M.take(i, axis=0).take(i, axis=1)
 
 
 def _pairs(F: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

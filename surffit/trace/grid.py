@@ -69,7 +69,8 @@ class GridProgram:
 
     An empty list stands for a sum that is zero by structure inside `second`; None stands for it elsewhere, and for a value that
     has no short sum of its own.  Coordinates
-    are 1-D arrays.  `second` exists where `has_second` is true.
+    are 1-D arrays.  `second` exists where `has_second` is true; `has_fixed` tells whether anything is left without the linear
+    parameters.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class GridProgram:
             self._root = root
             self._second: list[tuple[int, int, Terms | None]] | None = None
         self._empty = [i is None for i in (root, *first)], [i is None for i in (f0, *phi)]
+        self.has_fixed = f0 is not None
 
     @property
     def has_second(self) -> bool:
