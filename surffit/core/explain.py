@@ -366,6 +366,9 @@ def _errors(result: SurfaceResult, c: Conditioning) -> list[str]:
 
 def _effort(result: SurfaceResult, c: Conditioning) -> list[str]:
     lines = []
+    if c.engine in ("grid", "grid rows") and result._outcome is not None:
+        how = "from its factors along the rows and the columns" if c.engine == "grid" else "in blocks of rows, for its uneven weights"
+        lines.append(f"The data are a rectangular grid, on which the model is a sum of products: it was solved {how}, never as a whole.")
     if c.restarts:
         times = {1: "once", 2: "twice"}.get(c.restarts, f"{c.restarts} times")
         lines.append(f"The first walk ended badly; the fit was started again {times} in the full space, and the lower chi-square kept.")

@@ -130,14 +130,12 @@ class PolynomialSurface(SurfaceModel):
         """
         if self.basis is not None:
             return self
-        coords = [data.coords[name] for name in self.variables]
         if self.basis_name == "orthonormal":
             weights = None if data.weights is None else np.abs(data.select(data.weights))
-            basis: PolynomialBasis | None = Orthonormal(self.degree, *(data.select(c) for c in coords), weights=weights, total=self.total)
+            coords = (data.select(data.coords[name]) for name in self.variables)
+            basis: PolynomialBasis | None = Orthonormal(self.degree, *coords, weights=weights, total=self.total)
         else:
-            if data.used is not None:
-                coords = [data.select(c) for c in coords]
-            basis = self._basis_on(domain_of(coords))
+            basis = self._basis_on(domain_of([data.values(name) for name in self.variables]))
         key = ("basis", basis)
         known: Any = self._structures.get(key)
         if known is None:
