@@ -54,7 +54,7 @@ print(*posterior.notes, sep="\n")
 
 try:
     labels = ["amplitude [counts]", "rate [1/s]", "background [counts]", "lifetime [s]"]
-    posterior.corner(labels=labels).savefig("posterior.png")
+    posterior.corner(labels=labels, title_fmt=".2f").savefig("posterior.png")
     print("\nPicture in posterior.png.")
 except sf.exceptions.OptionalDependencyError as err:
     print(f"\nNo picture: {err}.")

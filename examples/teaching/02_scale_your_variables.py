@@ -20,8 +20,8 @@ forms = {
 }
 
 # %%
-# The condition number of the columns 1, x, x², x³ tells how much an error of the data, rounding included, may grow in the
-# coefficients: with a condition of ten to the k, up to k of the sixteen digits of a float are gone.
+# How well can the columns 1, x, x², x³ be told apart? Their condition number tells how much an error of the data, rounding
+# included, may grow in the coefficients: with a condition of ten to the k, up to k of the sixteen digits of a float are gone.
 #
 # Part of it is only units: columns of very different length. Dividing each column by its length ("columns of unit norm")
 # removes that part, and surffit always does it. What is left is geometry: seen from zero, the powers of a number between 400

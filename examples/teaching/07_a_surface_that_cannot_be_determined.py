@@ -69,7 +69,7 @@ params = model.make_params(flux=60.0, length=8.0, gain={"value": 2.0, "vary": Fa
 known = model.fit(counts, params, x=x, y=y)
 for name in ("flux", "length"):
     print(f"{name:7s} {known.params[name].value:8.3f} +/- {known.params[name].stderr:.3f}   (before: +/- {result.params[name].stderr:.3f})")
-print(f"The number: rank {result.conditioning.rank} of {result.conditioning.n_free}")
+print(f"The number: {result.conditioning.rank} of {result.conditioning.n_free} directions are determined")
 
 # %%
 # What to do: read `explain` when an error is ``inf``. Fix one of the parameters it names with ``vary=False``, tie them by
