@@ -18,7 +18,7 @@ import gallery  # noqa: E402
 import public_names  # noqa: E402
 
 # written before Sphinx looks for pages, so that they are pages like any other
-public_names.write(here / "reference" / "api")
+api_pages = public_names.write(here / "reference" / "api")
 catalogue.write(here / "reference")
 gallery.stage(here.parent / "examples", here / "_examples")
 
@@ -54,7 +54,7 @@ nitpick_ignore_regex = [
 myst_enable_extensions = ["deflist", "colon_fence"]
 myst_heading_anchors = 4
 
-autosummary_generate = True
+autosummary_generate = [path.relative_to(here).as_posix() for path in api_pages]
 # what lmfit and Python give is described there
 autodoc_default_options = {"inherited-members": "ModelResult,Model,SurfaceModel,Minimizer,BaseException,IntFlag,int,object"}
 autodoc_typehints = "none"  # the docstrings tell types in the words of users

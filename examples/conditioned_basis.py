@@ -27,5 +27,6 @@ for basis, colour in (("monomial", "#D55E00"), ("chebyshev", "#0072B2")):
     ax.semilogy(size, "o-", color=colour, label=f"{basis}: condition of the columns {result.conditioning.condition_scaled:.1e}")
 
 ax.set(xlabel="degree of the term", ylabel="size of the coefficient", title="The same polynomial in two bases")
+ax.set_ylim(top=1e7)
 ax.legend(loc="upper right")
 plt.show()

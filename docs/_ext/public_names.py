@@ -60,8 +60,8 @@ def public(module: str) -> list[str]:
     return sorted((name for name in names if not name.startswith("__")), key=lambda name: (name.islower(), name.lower()))
 
 
-def write(folder: Path) -> None:
-    """A page for each module, and what leads to them."""
+def write(folder: Path) -> list[Path]:
+    """A page for each module, and one that leads to them; returns the pages."""
     folder.mkdir(parents=True, exist_ok=True)
     pages = []
     for module, title in MODULES.items():
@@ -78,6 +78,7 @@ def write(folder: Path) -> None:
     pages.insert(1, "returned")
     listed = "\n".join(f"   {page}" for page in pages)
     _keep(folder / "index.rst", f"API\n===\n\nAll public names, from their docstrings.\n\n.. toctree::\n   :maxdepth: 2\n\n{listed}\n")
+    return [folder / f"{page}.rst" for page in pages]
 
 
 def _keep(path: Path, text: str) -> None:
