@@ -1,0 +1,162 @@
+"""What the ready surfaces have in common: a function, hints, typical values, and a guess from data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..core.model import SurfaceModel
+from ..exceptions import ParameterError, ShapeError, TooFewPointsError
+from .nearest import nearest
+
+if TYPE_CHECKING:
+    import lmfit
+
+
+class Surface(SurfaceModel):
+    """
+    A ready surface. A subclass states its `function`, its `hints` and what is `typical`, and overrides `starts`.
+
+    Parameters
+    ----------
+    independent_vars : list of str, optional
+        Names of the coordinates; default: those of the function.
+    prefix, nan_policy, name, linear
+        As for `SurfaceModel`.
+    """
+
+    surffit_api = 1
+
+    function: ClassVar[Callable[..., Any]]
+    """The model function, a static method: coordinates, then parameters; numpy operations that can be traced."""
+    variables: ClassVar[tuple[str, ...]] = ("x", "y")
+    """The function's coordinates."""
+    hints: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Bounds of parameters: ``{name: {"min": 0}}``."""
+    typical: ClassVar[Mapping[str, float]]
+    """Values of all parameters for an example, on `extent`."""
+    extent: ClassVar[Mapping[str, tuple[float, float, int]]] = {"x": (0.0, 40.0, 41), "y": (0.0, 30.0, 31)}
+    """First and last value and number of points of each coordinate of an example."""
+
+    def __init__(
+        self,
+        independent_vars: Sequence[str] | None = None,
+        prefix: str = "",
+        nan_policy: str = "raise",
+        name: str | None = None,
+        *,
+        linear: Sequence[str] | None = None,
+    ) -> None:
+        given = list(independent_vars) if independent_vars is not None else list(self.variables)
+        super().__init__(type(self).function, given, None, nan_policy, prefix, name, linear=linear)
+        for parameter, hint in self.hints.items():
+            self.set_param_hint(parameter, **hint)
+
+    def starts(self, z: np.ndarray, *coords: np.ndarray) -> dict[str, float] | list[dict[str, float]]:
+        """
+        Starts of the parameters that are searched, from data.
+
+        Parameters
+        ----------
+        z : ndarray, shape (n,)
+            Data: finite, in any order.
+        *coords : ndarray, shape (n,)
+            The coordinates, in the order of `variables`.
+
+        Returns
+        -------
+        dict or list of dict
+            Parameter (without prefix) to start, or several such to choose from: `guess` takes the one that is nearest to the data
+            with the linear parameters solved. Linear ones may be left out.
+        """
+        return {}
+
+    def guess(self, data: Any, *coords: Any, **kws: Any) -> lmfit.Parameters:
+        """
+        Starts from data.
+
+        Parameters
+        ----------
+        data : array_like
+            Any shape; points that are not finite are left out.
+        *coords : array_like
+            The coordinates, broadcastable to the shape of `data`; by position or by name.
+        **kws
+            Coordinates by name, and values (or Parameters) that override the guess.
+
+        Returns
+        -------
+        lmfit.Parameters
+
+        Raises
+        ------
+        ShapeError
+            If a coordinate is missing or does not fit the data.
+        TooFewPointsError
+            If no point is finite.
+        ParameterError
+            For a keyword that is neither a coordinate nor a parameter.
+        """
+        names = list(self.independent_vars)
+        given = {**dict(zip(names, coords, strict=False)), **{n: kws.pop(n) for n in names if n in kws}}
+        known = {self._full(name): value for name, value in kws.items()}
+        z, points = _points(self, data, given)
+        params = self.make_params()
+        with np.errstate(all="ignore"):
+            found = self.starts(z, *points)
+            listed = [found] if isinstance(found, Mapping) else list(found)
+            fixed = {name: float(getattr(value, "value", value)) for name, value in known.items() if not isinstance(value, Mapping)}
+            options = [{**{self.prefix + n: v for n, v in one.items()}, **fixed} for one in listed] or [fixed]
+            best = nearest(self, params, options, z, points)
+        for name, value in best.items():
+            params[name].value = value
+        for name, value in known.items():
+            if isinstance(value, Mapping):
+                params[name].set(**value)
+            else:
+                params[name].value = value
+        return params
+
+    def _full(self, name: str) -> str:
+        """The name of a parameter with its prefix, from one with or without it."""
+        for full in (self.prefix + name, name):
+            if full in self.param_names:
+                return full
+        msg = f"guess() of {self.name} got {name!r}, which is neither a coordinate ({', '.join(self.independent_vars)}) nor a parameter"
+        raise ParameterError(f"{msg} ({', '.join(self.param_names)})", name=name)
+
+    def example(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+        """
+        Typical coordinates and values.
+
+        Returns
+        -------
+        coords : dict of str to ndarray, shape (ny, nx)
+        values : dict of str to float
+            With the model's prefix.
+        """
+        axes = [np.linspace(*self.extent[name]) for name in self.variables]
+        grids = np.meshgrid(*axes, indexing="xy")
+        return dict(zip(self.independent_vars, grids, strict=True)), {self.prefix + n: float(v) for n, v in self.typical.items()}
+
+
+def _points(model: Surface, data: Any, given: dict[str, Any]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Finite data and their coordinates as flat arrays."""
+    missing = [name for name in model.independent_vars if name not in given]
+    if missing:
+        msg = f"guess() of {model.name} needs the coordinate{'s' if len(missing) > 1 else ''} {', '.join(missing)}; pass {missing[0]}=..."
+        raise ShapeError(msg, missing=tuple(missing))
+    values: np.ndarray = np.ma.filled(np.ma.asarray(data, dtype=float), np.nan)
+    try:
+        arrays = [np.broadcast_to(np.asarray(given[name], dtype=float), values.shape) for name in model.independent_vars]
+    except ValueError as err:
+        shapes = ", ".join(f"{name} {np.shape(given[name])}" for name in model.independent_vars)
+        msg = f"data has shape {values.shape}, but the coordinates are {shapes}; give arrays that broadcast to the data's shape"
+        raise ShapeError(msg) from err
+    used = np.isfinite(values) & np.all([np.isfinite(a) for a in arrays], axis=0)
+    if not used.any():
+        msg = f"guess() of {model.name}: none of the {values.size} data points is finite"
+        raise TooFewPointsError(msg)
+    return values[used], [a[used] for a in arrays]
