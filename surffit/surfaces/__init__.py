@@ -5,8 +5,8 @@ Classes
 -------
 PolynomialSurface
     Polynomials of one or more variables in a conditioned basis.
-DegreeChoice, Detrended
-    What `surffit.choose_degree` and `detrend` found.
+DegreeChoice, Detrended, FoundSurfaces
+    What `surffit.choose_degree`, `detrend` and `surffit.find_surface` found.
 Surface
     What the ready surfaces have in common; the base of one's own.
 """
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _NAMES = {
     "DegreeChoice": "degree",
     "Detrended": "background",
+    "FoundSurfaces": "finder",
     "PolynomialSurface": "polynomial",
     "Surface": "family",
     # peaks
@@ -43,6 +44,7 @@ _NAMES = {
     # work with surfaces
     "choose_degree": "degree",
     "detrend": "background",
+    "find_surface": "finder",
 }
 
 __all__ = sorted(_NAMES)
