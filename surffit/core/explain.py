@@ -87,9 +87,11 @@ def _sampled(result: SurfaceResult, name: str) -> bool:
 
 
 def _at_bound(names: list[str], result: SurfaceResult) -> str:
-    names = [name for name in names if not _sampled(result, name)]
     if not names:
         return ""
+    if all(_sampled(result, name) for name in names):
+        return f"The minimum lies on a bound of {listed(names)}."
+    names = [name for name in names if not _sampled(result, name)]
     one = len(names) == 1
     return (
         f"{listed(names)} ended on {'a bound; its' if one else 'bounds; their'} stderr is nan, "
@@ -364,6 +366,9 @@ def _errors(result: SurfaceResult, c: Conditioning) -> list[str]:
 
 def _effort(result: SurfaceResult, c: Conditioning) -> list[str]:
     lines = []
+    if c.engine in ("grid", "grid rows") and result._outcome is not None:
+        how = "from its factors along the rows and the columns" if c.engine == "grid" else "in blocks of rows, for its uneven weights"
+        lines.append(f"The data are a rectangular grid, on which the model is a sum of products: it was solved {how}, never as a whole.")
     if c.restarts:
         times = {1: "once", 2: "twice"}.get(c.restarts, f"{c.restarts} times")
         lines.append(f"The first walk ended badly; the fit was started again {times} in the full space, and the lower chi-square kept.")

@@ -5,6 +5,8 @@ Classes
 -------
 BSplineSurface
     Piecewise polynomials for local features, with smoothing where data are scarce or noisy.
+BasisSurface
+    What surfaces made of a basis have in common.
 FourierSurface
     Sines and cosines for what repeats itself.
 PolynomialSurface
@@ -13,46 +15,60 @@ RadialBasisSurface
     Functions of the distance to centres, for scattered points.
 ZernikeSurface
     Wavefronts on a disc or a ring.
-BasisSurface
-    What surfaces made of a basis have in common.
+DegreeChoice, Detrended
+    What `surffit.choose_degree` and `detrend` found.
 Surface
     What the ready surfaces have in common; the base of one's own.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .basis_surface import BasisSurface
-    from .basis_surfaces import FourierSurface, RadialBasisSurface, ZernikeSurface
-    from .family import Surface
-    from .polynomial import PolynomialSurface
-    from .spline import BSplineSurface
+    from typing import Any
 
 _NAMES = {
+    # made of a basis
     "BSplineSurface": "spline",
     "BasisSurface": "basis_surface",
     "FourierSurface": "basis_surfaces",
-    "PolynomialSurface": "polynomial",
     "RadialBasisSurface": "basis_surfaces",
-    "Surface": "family",
     "ZernikeSurface": "basis_surfaces",
+    "DegreeChoice": "degree",
+    "Detrended": "background",
+    "PolynomialSurface": "polynomial",
+    "Surface": "family",
+    # peaks
+    "Airy2D": "peaks.optics",
+    "Beta2D": "peaks.galaxies",
+    "Exponential2D": "peaks.galaxies",
+    "Gaussian2DRotated": "peaks.gaussian",
+    "Lorentzian2D": "peaks.lorentzian",
+    "Moffat2D": "peaks.optics",
+    "PseudoVoigt2D": "peaks.lorentzian",
+    "Ring2D": "peaks.ring",
+    "Sersic2D": "peaks.galaxies",
+    "Sinc2D": "peaks.optics",
+    "SuperGaussian2D": "peaks.gaussian",
+    "Voigt2D": "peaks.lorentzian",
+    # ridges, edges and waves
+    "PlaneWave2D": "waves",
+    "Ridge2D": "fronts",
+    "Ripple2D": "ripple",
+    "Sigmoid2D": "fronts",
+    "StandingWave2D": "waves",
+    "Step2D": "fronts",
+    # work with surfaces
+    "choose_degree": "degree",
+    "detrend": "background",
 }
 
-__all__ = [
-    "BSplineSurface",
-    "BasisSurface",
-    "FourierSurface",
-    "PolynomialSurface",
-    "RadialBasisSurface",
-    "Surface",
-    "ZernikeSurface",
-]
+__all__ = sorted(_NAMES)
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> "Any":
     from difflib import get_close_matches
     from importlib import import_module
 

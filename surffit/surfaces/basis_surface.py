@@ -92,9 +92,9 @@ class BasisSurface(SurfaceModel):
         """A basis with the same number of functions and the same names as any that data give."""
         return self.basis_on(((-1.0, 1.0),) * len(self.variables))
 
-    def basis_for(self, data: FitData, coords: list[np.ndarray]) -> Basis | None:
-        """The basis for data, of which `coords` are the used points; the default asks for their range only."""
-        return self.basis_on(domain_of(coords))
+    def basis_for(self, data: FitData) -> Basis | None:
+        """The basis for data: the default asks for the range of the used points only."""
+        return self.basis_on(self.range_of(data))
 
     def options(self) -> dict[str, Any]:
         """Arguments that make this model again, `variables` and `domain` aside: plain numbers, texts and lists."""
@@ -129,13 +129,17 @@ class BasisSurface(SurfaceModel):
         """
         if self.basis is not None:
             return self
-        basis = self.basis_for(data, self._used(data))
+        basis = self.basis_for(data)
         return self._kept(("basis", basis), lambda: self._with(basis))
 
-    def _used(self, data: FitData) -> list[np.ndarray]:
-        """Coordinates of the points that a fit uses: as they came, where it uses all."""
-        coords = [data.coords[name] for name in self.variables]
-        return coords if data.used is None else [data.select(c) for c in coords]
+    def range_of(self, data: FitData) -> Domain:
+        """Smallest and largest value of each variable at the points that a fit uses."""
+        return domain_of([data.values(name) for name in self.variables])
+
+    def points_of(self, data: FitData) -> list[np.ndarray]:
+        """Coordinates of these points, each (n,)."""
+        arrays = np.broadcast_arrays(*(data.select(data.coords[name]) for name in self.variables))
+        return [np.ravel(array) for array in arrays]
 
     def _with(self, basis: Basis | None) -> Any:
         """A copy that evaluates with a basis."""

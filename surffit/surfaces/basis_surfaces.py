@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..bases import Fourier, RadialBasis, Zernike
-from ..bases.terms import Degree, Domain, checked_degree, domain_of
+from ..bases.terms import Degree, Domain, checked_degree
 from ..core.data import FitData
 from ..exceptions import ParameterError
 from .basis_surface import BasisSurface
@@ -75,11 +75,11 @@ class FourierSurface(BasisSurface):
         """The series of one period."""
         return None if domain is None else Fourier(self.order, domain)
 
-    def basis_for(self, data: FitData, coords: list[np.ndarray]) -> Fourier | None:
+    def basis_for(self, data: FitData) -> Fourier | None:
         """The series of a period that the data's values fill."""
         periods = []
-        for name, values in zip(self.variables, coords, strict=True):
-            known = np.unique(values)
+        for name in self.variables:
+            known = np.unique(data.values(name))
             if known.size < 2:
                 msg = f"{name} has one value only, so it has no period; give FourierSurface a domain="
                 raise ParameterError(msg)
@@ -175,12 +175,12 @@ class RadialBasisSurface(BasisSurface):
         nowhere = np.zeros((self.centres, len(self.variables)))
         return RadialBasis(nowhere, self.kernel, self.epsilon, self.degree, ((-1.0, 1.0),) * len(self.variables))
 
-    def basis_for(self, data: FitData, coords: list[np.ndarray]) -> RadialBasis | None:
+    def basis_for(self, data: FitData) -> RadialBasis | None:
         """The functions on the data's range, around data points."""
-        domain = self.domain or domain_of(coords)
+        domain = self.domain or self.range_of(data)
         if not isinstance(self.centres, int):
             return self.basis_on(domain)
-        points = np.stack([np.ravel(c) for c in np.broadcast_arrays(*coords)], axis=1)
+        points = np.stack(self.points_of(data), axis=1)
         return RadialBasis(_spread(points, domain, self.centres), self.kernel, self.epsilon, self.degree, domain)
 
     def options(self) -> dict[str, Any]:
@@ -263,8 +263,9 @@ class ZernikeSurface(BasisSurface):
         """The polynomials on the disc in a square."""
         return None if domain is None else Zernike(self.order, self.indexing, self.obscuration, domain)
 
-    def basis_for(self, data: FitData, coords: list[np.ndarray]) -> Zernike | None:
+    def basis_for(self, data: FitData) -> Zernike | None:
         """The polynomials on the disc that holds all points."""
+        coords = self.points_of(data)
         middles = [0.5 * float(c.min()) + 0.5 * float(c.max()) for c in coords]
         radius = float(np.sqrt(np.max(sum((c - middle) ** 2 for c, middle in zip(coords, middles, strict=True)))))
         if not radius > 0.0:

@@ -97,10 +97,10 @@ class PolynomialSurface(BasisSurface):
         terms(self.degree, len(self.variables), self.total)  # for its complaint about the number of variables
         return Horner(self.degree, nvars=len(self.variables), total=self.total)
 
-    def basis_for(self, data: FitData, coords: list[np.ndarray]) -> Basis | None:
+    def basis_for(self, data: FitData) -> Basis | None:
         """The basis on the data's range, or orthonormal on its points."""
         if self.basis_name != "orthonormal":
-            return super().basis_for(data, coords)
+            return super().basis_for(data)
         weights = None if data.weights is None else np.abs(data.select(data.weights))
         points = [data.select(data.coords[name]) for name in self.variables]
         return Orthonormal(self.degree, *points, weights=weights, total=self.total)

@@ -122,14 +122,13 @@ class BSplineSurface(BasisSurface):
         """This model on the range of data, with a number for its smoothing: what a fit fits."""
         if self.smoothing is None or self.roughness is not None:
             return super().on_data(data)
-        basis: Any = self.basis or self.basis_for(data, self._used(data))
+        basis: Any = self.basis or self.basis_for(data)
         strength: Any = self.smoothing
         told: tuple[str, ...] = ()
         if isinstance(strength, str):
-            coords = [data.select(data.coords[name]) for name in self.variables]
             y = data.data if data.used is None else data.data[data.used]
             weights = None if data.weights is None else np.abs(data.select(data.weights))
-            strength = choose(basis, coords, np.ravel(y), weights, strength)
+            strength = choose(basis, self.points_of(data), np.ravel(y), weights, strength)
             how = "generalised cross-validation" if self.smoothing == "gcv" else "leaving out each point in turn"
             told = (f"Smoothing {strength:.4g} was chosen by {how}.",)
 
