@@ -3,8 +3,18 @@ Surfaces as ready models, and work with them. Names are loaded on first use.
 
 Classes
 -------
+BSplineSurface
+    Piecewise polynomials for local features, with smoothing where data are scarce or noisy.
+BasisSurface
+    What surfaces made of a basis have in common.
+FourierSurface
+    Sines and cosines for what repeats itself.
 PolynomialSurface
     Polynomials of one or more variables in a conditioned basis.
+RadialBasisSurface
+    Functions of the distance to centres, for scattered points.
+ZernikeSurface
+    Wavefronts on a disc or a ring.
 DegreeChoice, Detrended
     What `surffit.choose_degree` and `detrend` found.
 Surface
@@ -16,6 +26,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 _NAMES = {
+    # made of a basis
+    "BSplineSurface": "spline",
+    "BasisSurface": "basis_surface",
+    "FourierSurface": "basis_surfaces",
+    "RadialBasisSurface": "basis_surfaces",
+    "ZernikeSurface": "basis_surfaces",
     "DegreeChoice": "degree",
     "Detrended": "background",
     "PolynomialSurface": "polynomial",
