@@ -127,7 +127,9 @@ class Step2D(Surface):
     def starts(self, z: np.ndarray, *coords: np.ndarray) -> list[dict[str, float]]:
         """Starts from the projection that parts the data best; see `Surface.starts`."""
         return [
-            {"distance": d, "theta": theta, "width": w} for d, theta, reach in best_edges(z, *coords) for w in reach * np.array([0.01, 0.03, 0.1, 0.25])
+            {"distance": d, "theta": theta, "width": w}
+            for d, theta, reach in best_edges(z, *coords)
+            for w in reach * np.array([0.01, 0.03, 0.1, 0.25])
         ]
 
 

@@ -59,7 +59,12 @@ def nearest(
 
 
 def _solved(
-    model: SurfaceModel, params: Mapping[str, Any], start: dict[str, float], names: Sequence[str], z: np.ndarray, coords: Sequence[np.ndarray]
+    model: SurfaceModel,
+    params: Mapping[str, Any],
+    start: dict[str, float],
+    names: Sequence[str],
+    z: np.ndarray,
+    coords: Sequence[np.ndarray],
 ) -> tuple[dict[str, float], float]:
     """A start with its linear parameters, and the sum of the sizes of what it leaves."""
     out = {**start, **dict.fromkeys(names, 0.0)}

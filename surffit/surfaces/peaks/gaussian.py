@@ -143,5 +143,7 @@ class SuperGaussian2D(Peak):
 
     def shapes(self, core: Core) -> list[dict[str, float]]:
         """Starts with the core's half width, for several powers."""
-        widths = [(p, core.width * HWHM * k / (np.sqrt(2.0) * np.log(2.0) ** (0.5 / p))) for p in (0.6, 1.0, 2.0, 5.0) for k in (0.8, 1.0, 1.25)]
+        widths = [
+            (p, core.width * HWHM * k / (np.sqrt(2.0) * np.log(2.0) ** (0.5 / p))) for p in (0.6, 1.0, 2.0, 5.0) for k in (0.8, 1.0, 1.25)
+        ]
         return [core.ellipse(width=w, power=p) for p, w in widths]

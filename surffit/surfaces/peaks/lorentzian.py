@@ -198,5 +198,7 @@ class Voigt2D(Peak):
         """Starts with the core's width shared between both parts, in several ways."""
         mixtures = ((0.95, 0.1), (0.7, 0.5), (0.35, 0.9))
         return [
-            core.ellipse(sigma_major=core.width * g * k, gamma_major=HWHM * core.width * w * k) for g, w in mixtures for k in (0.7, 1.0, 1.3)
+            core.ellipse(sigma_major=core.width * g * k, gamma_major=HWHM * core.width * w * k)
+            for g, w in mixtures
+            for k in (0.7, 1.0, 1.3)
         ]

@@ -74,7 +74,9 @@ class Moffat2D(Peak):
     def shapes(self, core: Core) -> list[dict[str, float]]:
         """Starts with the core's half width, for several exponents."""
         half = HWHM * core.width
-        return [core.ellipse(alpha=half * k / np.sqrt(2.0 ** (1 / b) - 1.0), beta=b) for b in (1.2, 2.0, 4.0) for k in (0.7, 0.85, 1.0, 1.2)]
+        return [
+            core.ellipse(alpha=half * k / np.sqrt(2.0 ** (1 / b) - 1.0), beta=b) for b in (1.2, 2.0, 4.0) for k in (0.7, 0.85, 1.0, 1.2)
+        ]
 
 
 def airy2d(x, y, height, x0, y0, radius):  # type: ignore[no-untyped-def]
