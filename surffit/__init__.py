@@ -32,7 +32,7 @@ _NAMES = {
     "load": "surffit.io",
     "models": "surffit.registry",
 }
-_MODULES = ("bases", "core", "data", "exceptions", "io", "kernels", "plot", "registry", "solve", "surfaces", "tables", "trace")
+_MODULES = ("bases", "core", "data", "exceptions", "io", "kernels", "plot", "registry", "solve", "surfaces", "tables", "testing", "trace")
 
 __all__ = [
     "JointModel",

@@ -15,7 +15,9 @@ from ..trace.expression import graph_of
 from ..trace.function import GraphFunction
 from .data import NAN_POLICIES
 from .documented import Documented
+from .example import Exemplified
 from .fitting import fit
+from .guessing import Guessing
 from .keywords import errors_or_starts, has_option, sort_keywords
 from .outcome import FitCall
 from .parameters import check_parameters, complete, untouched, with_starts
@@ -30,7 +32,7 @@ RESERVED = (
 )  # fmt: skip
 
 
-class SurfaceModel(Documented, lmfit.Model):
+class SurfaceModel(Documented, Exemplified, Guessing, lmfit.Model):
     """
     A plain function of named arguments as a model: traced, its linear parameters solved exactly.
 
