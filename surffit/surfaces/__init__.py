@@ -7,12 +7,26 @@ PolynomialSurface
     Polynomials of one or more variables in a conditioned basis.
 Surface
     What the ready surfaces have in common; the base of one's own.
+Airy2D, Beta2D, Exponential2D, Gaussian2DRotated, Lorentzian2D, Moffat2D, PseudoVoigt2D, Ring2D, Sersic2D, Sinc2D, SuperGaussian2D, Voigt2D
+    Peaks.
+Ridge2D, Sigmoid2D, Step2D
+    Ridges and edges along a straight line.
+PlaneWave2D, Ripple2D, StandingWave2D
+    Waves.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .family import Surface
+    from .fronts import Ridge2D, Sigmoid2D, Step2D
+    from .peaks.galaxies import Beta2D, Exponential2D, Sersic2D
+    from .peaks.gaussian import Gaussian2DRotated, SuperGaussian2D
+    from .peaks.lorentzian import Lorentzian2D, PseudoVoigt2D, Voigt2D
+    from .peaks.optics import Airy2D, Moffat2D, Sinc2D
+    from .peaks.ring import Ring2D
     from .polynomial import PolynomialSurface
+    from .ripple import Ripple2D
+    from .waves import PlaneWave2D, StandingWave2D
 
 _NAMES = {
     "PolynomialSurface": "polynomial",
@@ -65,7 +79,28 @@ _NAMES = {
     "Wavefront": "shapes.wavefront",
 }
 
-__all__ = ["PolynomialSurface", "Surface"]
+__all__ = [
+    "Airy2D",
+    "Beta2D",
+    "Exponential2D",
+    "Gaussian2DRotated",
+    "Lorentzian2D",
+    "Moffat2D",
+    "PlaneWave2D",
+    "PolynomialSurface",
+    "PseudoVoigt2D",
+    "Ridge2D",
+    "Ring2D",
+    "Ripple2D",
+    "Sersic2D",
+    "Sigmoid2D",
+    "Sinc2D",
+    "StandingWave2D",
+    "Step2D",
+    "SuperGaussian2D",
+    "Surface",
+    "Voigt2D",
+]
 
 
 def __dir__() -> list[str]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .sample import some
+from ..solve.rough import some
 
 _POINTS, _FINE_POINTS = 4000, 1200
 # most half periods across the data that are looked for

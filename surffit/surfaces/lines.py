@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .sample import some
+from ..solve.rough import some
 
 _EDGE_POINTS, _RIDGE_POINTS = 1500, 4000
 _EDGE_ANGLES, _RIDGE_ANGLES = 48, 90

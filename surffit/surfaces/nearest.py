@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .sample import strong_and_some
+from ..solve.rough import resisting, strong_and_some
 
 if TYPE_CHECKING:
     from ..core.model import SurfaceModel
 
 # points the starts are compared on
 MOST = 2000
-_ROUNDS = 4
 
 
 def nearest(
@@ -38,6 +37,8 @@ def nearest(
     dict
         Every parameter that has a value; inside its bounds.
     """
+    if len(options) == 1 and set(options[0]) >= set(model.param_names):
+        return {name: _inside(float(value), params[name]) for name, value in options[0].items()}
     rows = strong_and_some(z, MOST)
     z, coords = z[rows], [p[rows] for p in points]
     names = model.linear
@@ -74,7 +75,7 @@ def _solved(
         columns = np.stack([_values(model, {**out, name: 1.0}, coords, z) - zero for name in names])
         if not np.isfinite(columns).all() or not np.isfinite(rest).all():
             return out, np.inf
-        found = resistant(columns, rest)
+        found = resisting(columns, rest)
         for name, value in zip(names, found, strict=True):
             out[name] = _inside(float(value), params[name])
         rest = rest - np.array([out[name] for name in names]) @ columns
@@ -82,35 +83,6 @@ def _solved(
     # sums of sizes, not squares: wild points count little
     cost = float(np.abs(rest / unit).sum()) * unit
     return out, cost if np.isfinite(cost) else np.inf
-
-
-def resistant(columns: np.ndarray, z: np.ndarray, rounds: int = _ROUNDS) -> np.ndarray:
-    """
-    Coefficients of columns by least squares in which far points count less and less.
-
-    Parameters
-    ----------
-    columns : ndarray, shape (k, n)
-    z : ndarray, shape (n,)
-    rounds : int
-
-    Returns
-    -------
-    ndarray, shape (k,)
-    """
-    scale = np.sqrt(np.sum(np.square(columns), axis=1))
-    scale[scale == 0] = 1.0
-    unit = (columns / scale[:, None]).T
-    w = np.ones_like(z)
-    c = np.zeros(len(columns))
-    for _ in range(rounds):
-        c = np.linalg.lstsq(unit * w[:, None], z * w, rcond=None)[0]
-        r = np.abs(z - unit @ c)
-        limit = 3.0 * 1.4826 * float(np.median(r))
-        if limit <= 0:
-            break
-        w = np.sqrt(1.0 / (1.0 + np.square(r / limit)))
-    return c / scale
 
 
 def _values(model: SurfaceModel, values: Mapping[str, float], coords: Sequence[np.ndarray], like: np.ndarray) -> np.ndarray:

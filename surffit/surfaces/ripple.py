@@ -13,7 +13,7 @@ _POINTS = 700
 _MOST_PLACES = 24
 
 
-def ripple2d(x, y, height, x0, y0, wavelength, decay, phase):  # type: ignore[no-untyped-def]
+def ripple2d(x, y, height, x0, y0, wavelength, decay, phase):
     r"""
     Ripple: circular waves around a centre that die away outwards.
 
@@ -41,9 +41,9 @@ def ripple2d(x, y, height, x0, y0, wavelength, decay, phase):  # type: ignore[no
 
     Notes
     -----
-    The centre is a cusp, where derivatives by the position are taken as 0. (height, phase) and (-height, phase + pi) are the same surface; a guess
-    has height >= 0 and -pi < phase <= pi. Waves on water in two dimensions become smaller by 1/sqrt(r) even without damping, which this does
-    not describe near the centre. Formula: a damped wave, [1]_, section 348.
+    The centre is a cusp, where derivatives by the position are taken as 0. (height, phase) and (-height, phase + pi) are the same
+    surface; a guess has height >= 0 and -pi < phase <= pi. Waves on water in two dimensions become smaller by 1/sqrt(r) even
+    without damping, which this does not describe near the centre. Formula: a damped wave, [1]_, section 348.
 
     References
     ----------
@@ -91,7 +91,7 @@ class Ripple2D(Surface):
         return out
 
 
-def _wavenumbers(data, x, y) -> list[float]:  # type: ignore[no-untyped-def]
+def _wavenumbers(data, x, y) -> list[float]:
     """Wave numbers where rings around the origin of the spectrum are strong."""
     power, kx, ky = spectrum(data, x, y)
     # the frame of the spectrum has its own unit for each coordinate

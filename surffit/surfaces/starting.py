@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .sample import some
+from ..solve.rough import some
 
 # points that a search looks at; more make a guess slower, hardly better
 POINTS = 1000
@@ -53,7 +53,8 @@ def best_of(
     dict
         The values of all parameters; empty if no candidate is finite.
     """
-    best, found = np.inf, {}
+    best: float = np.inf
+    found: dict[str, float] = {}
     with np.errstate(all="ignore"):
         for values in candidates:
             solution = _solved(function, linear, z, coords, values, weights)

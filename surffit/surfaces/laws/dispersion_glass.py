@@ -269,7 +269,8 @@ class SellmeierDispersion(Surface):
         """Resonances from those tried, the rest from the squared index."""
         z, (wavelength, temperature) = thinned(z, coords)
         square, dt = wavelength**2, temperature - T_REFERENCE
-        best, found = np.inf, {}
+        best: float = np.inf
+        found: dict[str, float] = {}
         for resonances in self._resonances(float(square.min()), float(square.max())):
             terms = [square / (square - c) for c in resonances]
             # the thermal part of the squared index is (n^2 - 1) dt (d0 + d1 dt + e0 / ...), and n^2 - 1 hardly changes

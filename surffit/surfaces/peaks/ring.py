@@ -10,7 +10,7 @@ from ..family import Surface
 from ..geometry import turned
 
 
-def ring2d(x, y, height, x0, y0, radius, width, q, theta):  # type: ignore[no-untyped-def]
+def ring2d(x, y, height, x0, y0, radius, width, q, theta):
     r"""
     Ring: a Gaussian across an ellipse.
 

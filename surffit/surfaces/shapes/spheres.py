@@ -11,6 +11,8 @@ import numpy as np
 from ..family import Surface
 from ..starting import SecondOrder, best_of, refined, span, thinned
 
+# radii that are tried, in distances of the farthest point
+REACHES = (0.4, 0.6, 0.8, 1.01, 1.3, 2.0, 5.0)
 # semi-axes that are tried, in half widths of the data
 SHARES = np.array([0.3, 0.5, 0.75, 1.0, 1.2, 1.45, 1.8, 2.4, 4.0])
 

@@ -162,4 +162,5 @@ class _OnPupil:
         self.__signature__ = inspect.Signature([p for p in known.values() if p.default is p.empty])
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return wavefront(*args, **kwargs, centre_x=self.centre[0], centre_y=self.centre[1], radius=self.radius)
+        pupil = {"centre_x": self.centre[0], "centre_y": self.centre[1], "radius": self.radius}
+        return wavefront(*args, **{**kwargs, **pupil})
