@@ -234,7 +234,7 @@ class SellmeierDispersion(Surface):
     extent: ClassVar = {"wavelength": (0.35, 2.3, 40), "temperature": (-40.0, 80.0, 21)}
     typical: ClassVar = {
         "b1": 1.03961212, "c1": 0.00600069867, "b2": 0.231792344, "c2": 0.0200179144, "b3": 1.01046945, "c3": 103.560653,
-        "d0": 1.86e-5, "d1": 1.31e-7, "e0": 4.34e-6,
+        "d0": 1.86e-6, "d1": 1.31e-8, "e0": 4.34e-7,
     }  # fmt: skip
 
     def __init__(
@@ -254,7 +254,7 @@ class SellmeierDispersion(Surface):
         if terms == 2:
             self.hints = {name: hint for name, hint in type(self).hints.items() if not name.endswith("3")}  # type: ignore[misc]
             self.typical = {  # type: ignore[misc]
-                "b1": 1.2714, "c1": 0.0091, "b2": 1.01, "c2": 103.6, "d0": 1.86e-5, "d1": 1.31e-7, "e0": 4.34e-6,
+                "b1": 1.2714, "c1": 0.0091, "b2": 1.01, "c2": 103.6, "d0": 1.86e-6, "d1": 1.31e-8, "e0": 4.34e-7,
             }  # fmt: skip
         super().__init__(independent_vars, prefix, nan_policy, name, linear=linear)
 

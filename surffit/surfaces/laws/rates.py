@@ -49,7 +49,7 @@ def arrhenius_power(concentration: Any, temperature: Any, a: float, ea: float, o
     Examples
     --------
     >>> float(round(arrhenius_power(2.0, 300.0, a=1e9, ea=50.0, order=2.0), 4))
-    7.876
+    7.8787
     """
     return a * np.exp(-ea / (GAS_CONSTANT * temperature)) * concentration**order
 

@@ -47,7 +47,7 @@ def conic(x: Any, y: Any, z0: float, curvature: float, k: float, x0: float, y0: 
 
     Examples
     --------
-    >>> float(conic(3.0, 0.0, z0=0.0, curvature=0.2, k=0.0, x0=0.0, y0=0.0))  # a sphere of radius 5
+    >>> round(float(conic(3.0, 0.0, z0=0.0, curvature=0.2, k=0.0, x0=0.0, y0=0.0)), 12)  # a sphere of radius 5
     1.0
     """
     r2 = (x - x0) ** 2 + (y - y0) ** 2

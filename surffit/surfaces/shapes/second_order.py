@@ -171,7 +171,7 @@ def elliptic_paraboloid(x: Any, y: Any, z0: float, cu: float, cv: float, x0: flo
 
     Examples
     --------
-    >>> elliptic_paraboloid(2.0, 3.0, z0=1.0, cu=2.0, cv=20.0, x0=0.0, y0=0.0, theta=0.0)
+    >>> float(elliptic_paraboloid(2.0, 3.0, z0=1.0, cu=2.0, cv=20.0, x0=0.0, y0=0.0, theta=0.0))
     95.0
     """
     u, v = _principal(x, y, x0, y0, theta)
@@ -222,7 +222,7 @@ def saddle(x: Any, y: Any, z0: float, cu: float, cv: float, x0: float, y0: float
 
     Examples
     --------
-    >>> saddle(2.0, 3.0, z0=1.0, cu=2.0, cv=20.0, x0=0.0, y0=0.0, theta=0.0)
+    >>> float(saddle(2.0, 3.0, z0=1.0, cu=2.0, cv=20.0, x0=0.0, y0=0.0, theta=0.0))
     -85.0
     """
     u, v = _principal(x, y, x0, y0, theta)
