@@ -186,7 +186,20 @@ def test_airy_derivatives_near_the_centre_against_mpmath(u):
 def test_narrow_and_broad_peaks_are_finite_without_warnings(name, factor):
     model = model_of(name)
     values = model.example()[1]
-    widths = ("sigma_x", "sigma_y", "width", "gamma", "hwhm", "sigma_major", "gamma_major", "alpha", "radius", "width_x", "width_y", "r_eff")
+    widths = (
+        "sigma_x",
+        "sigma_y",
+        "width",
+        "gamma",
+        "hwhm",
+        "sigma_major",
+        "gamma_major",
+        "alpha",
+        "radius",
+        "width_x",
+        "width_y",
+        "r_eff",
+    )
     values = {n: v * factor if n in (*widths, "scale", "r_core") else v for n, v in values.items()}
     assert np.isfinite(model.function(X, Y, **values)).all()
 
