@@ -79,9 +79,6 @@ def row_scale(result: SurfaceResult) -> float:
     outcome = result._outcome
     if outcome is not None and not outcome.call.plain:
         return cost_scale(outcome.bound.problem, outcome.solution.p)
-    scale = getattr(result._covariance, "scale", None)
-    if scale is not None:  # a likelihood that states its own
-        return float(scale)
     return float(result._sd_scale if np.isfinite(result._sd_scale) else _outcome(result).solution.sigma)
 
 

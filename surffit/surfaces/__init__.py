@@ -5,6 +5,8 @@ Classes
 -------
 PolynomialSurface
     Polynomials of one or more variables in a conditioned basis.
+DegreeChoice, Detrended
+    What `surffit.choose_degree` and `detrend` found.
 Surface
     What the ready surfaces have in common; the base of one's own.
 Airy2D, Beta2D, Exponential2D, Gaussian2DRotated, Lorentzian2D, Moffat2D, PseudoVoigt2D, Ring2D, Sersic2D, Sinc2D, SuperGaussian2D, Voigt2D
@@ -13,22 +15,23 @@ Ridge2D, Sigmoid2D, Step2D
     Ridges and edges along a straight line.
 PlaneWave2D, Ripple2D, StandingWave2D
     Waves.
+Cone, Conic, Ellipsoid, EllipticParaboloid, Paraboloid, Plane, Quadric, Saddle, Sphere, Wavefront
+    Shapes of geometry and optics.
+CauchyDispersion, ConradyDispersion, HerzbergerDispersion, SchottDispersion, SellmeierDispersion
+    Refractive index over wavelength and temperature.
+ArrheniusPower, LangmuirTemperature, MichaelisInhibition, OrderedBiBi, PingPong, VanDerWaals
+    Laws of chemistry in two variables.
+ExponentialPlane, PowerLaw2D, ResponseSurface, TrendPeak
+    Laws that describe.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .family import Surface
-    from .fronts import Ridge2D, Sigmoid2D, Step2D
-    from .peaks.galaxies import Beta2D, Exponential2D, Sersic2D
-    from .peaks.gaussian import Gaussian2DRotated, SuperGaussian2D
-    from .peaks.lorentzian import Lorentzian2D, PseudoVoigt2D, Voigt2D
-    from .peaks.optics import Airy2D, Moffat2D, Sinc2D
-    from .peaks.ring import Ring2D
-    from .polynomial import PolynomialSurface
-    from .ripple import Ripple2D
-    from .waves import PlaneWave2D, StandingWave2D
+    from typing import Any
 
 _NAMES = {
+    "DegreeChoice": "degree",
+    "Detrended": "background",
     "PolynomialSurface": "polynomial",
     "Surface": "family",
     # peaks
@@ -77,37 +80,19 @@ _NAMES = {
     "TrendPeak": "laws.trend",
     "VanDerWaals": "laws.gases",
     "Wavefront": "shapes.wavefront",
+    # work with surfaces
+    "choose_degree": "degree",
+    "detrend": "background",
 }
 
-__all__ = [
-    "Airy2D",
-    "Beta2D",
-    "Exponential2D",
-    "Gaussian2DRotated",
-    "Lorentzian2D",
-    "Moffat2D",
-    "PlaneWave2D",
-    "PolynomialSurface",
-    "PseudoVoigt2D",
-    "Ridge2D",
-    "Ring2D",
-    "Ripple2D",
-    "Sersic2D",
-    "Sigmoid2D",
-    "Sinc2D",
-    "StandingWave2D",
-    "Step2D",
-    "SuperGaussian2D",
-    "Surface",
-    "Voigt2D",
-]
+__all__ = sorted(_NAMES)
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> "Any":
     from difflib import get_close_matches
     from importlib import import_module
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..bases import Basis, Chebyshev, Horner, Legendre, Orthonormal
+from ..bases import Chebyshev, Horner, Legendre, Orthonormal, PolynomialBasis
 from ..bases.terms import Degree, Domain, checked_degree, checked_domain, domain_of, terms
 from ..core.data import FitData
 from ..core.model import SurfaceModel
@@ -94,13 +94,13 @@ class PolynomialSurface(SurfaceModel):
                 msg = f"variables={variables!r}; give different names, e.g. ('x', 'y')"
                 raise ParameterError(msg)
         # what evaluates; None until the range is known
-        self.basis: Basis | None = self._basis_on(self.domain)
+        self.basis: PolynomialBasis | None = self._basis_on(self.domain)
         self.coefficients = tuple("c" + "_".join(map(str, term)) for term in terms(self.degree, len(self.variables), self.total))
         func = self._function()
         shown = f"PolynomialSurface({self.degree}, {self.basis_name})"
         super().__init__(func, list(self.variables), None, nan_policy, prefix, name or shown, linear=linear)
 
-    def _basis_on(self, domain: Domain | None) -> Basis | None:
+    def _basis_on(self, domain: Domain | None) -> PolynomialBasis | None:
         """The basis on a range; None where the range is needed and not known."""
         if self.basis_name == "monomial":
             return Horner(self.degree, nvars=len(self.variables), total=self.total)
@@ -130,14 +130,12 @@ class PolynomialSurface(SurfaceModel):
         """
         if self.basis is not None:
             return self
-        coords = [data.coords[name] for name in self.variables]
         if self.basis_name == "orthonormal":
             weights = None if data.weights is None else np.abs(data.select(data.weights))
-            basis: Basis | None = Orthonormal(self.degree, *(data.select(c) for c in coords), weights=weights, total=self.total)
+            coords = (data.select(data.coords[name]) for name in self.variables)
+            basis: PolynomialBasis | None = Orthonormal(self.degree, *coords, weights=weights, total=self.total)
         else:
-            if data.used is not None:
-                coords = [data.select(c) for c in coords]
-            basis = self._basis_on(domain_of(coords))
+            basis = self._basis_on(domain_of([data.values(name) for name in self.variables]))
         key = ("basis", basis)
         known: Any = self._structures.get(key)
         if known is None:
@@ -201,7 +199,9 @@ class PolynomialSurface(SurfaceModel):
 class _Polynomial:
     """The model's function: coordinates, then coefficients, by name. It pickles."""
 
-    def __init__(self, basis: Basis | None, degree: Degree, variables: tuple[str, ...], total: bool, coefficients: tuple[str, ...]) -> None:
+    def __init__(
+        self, basis: PolynomialBasis | None, degree: Degree, variables: tuple[str, ...], total: bool, coefficients: tuple[str, ...]
+    ) -> None:
         self.basis = basis
         self.variables, self.coefficients = variables, coefficients
         # any basis tells a tracer what is linear; numbers need the right one
