@@ -175,7 +175,9 @@ def place(found: Any, made: Table, first: int = 3) -> int:
     for i, result in enumerate(found.results(first)):
         if result.nvarys != made.k:
             continue
-        again = result.model.fit(made.clean, result.params, **{k: v for k, v in zip(result.model.independent_vars, (made.x, made.y), strict=False)})
+        again = result.model.fit(
+            made.clean, result.params, **{k: v for k, v in zip(result.model.independent_vars, (made.x, made.y), strict=False)}
+        )
         if np.std(again.residual) < SAME * made.clean.std() and np.abs(again.residual).max() < 1e3 * SAME * made.clean.std():
             return i + 1
     return 0

@@ -187,9 +187,7 @@ class Law:
             if count > 40:
                 continue
             functions = {product[variable] for group in self.groups for product in group.products} | {ONE}
-            shapes = sum(
-                f.count if isinstance(f, LinkFactor) else f.count * (f.variable == variable) for f in self.factors
-            )
+            shapes = sum(f.count if isinstance(f, LinkFactor) else f.count * (f.variable == variable) for f in self.factors)
             if len(functions) + shapes > max(count - 2, 2):
                 return False
         return True

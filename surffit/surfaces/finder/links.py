@@ -161,4 +161,3 @@ def _transformed(link: LinkFactor, points: Points, offset: bool) -> list[np.ndar
         theta = solution[1:] if link.kind == "exp" else solution[1:] / (solution[0] or 1e-300)
         out.append(theta)
     return [theta for theta in out if np.isfinite(theta).all()]
-

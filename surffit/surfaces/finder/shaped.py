@@ -52,9 +52,7 @@ def one_shape(points: Points) -> Iterator[Law]:
                     yield _law([Group((), (one,)), *wave(g)], "wave")
 
 
-def _beside_one(
-    factor: ShapeFactor, simple: list[Product], one: Product, family: str, shape: Shape, variable: int
-) -> Iterator[Law]:
+def _beside_one(factor: ShapeFactor, simple: list[Product], one: Product, family: str, shape: Shape, variable: int) -> Iterator[Law]:
     if shape.constant:
         yield _law([Group((factor,), (one,))], family)
     if shape.alone:

@@ -126,16 +126,14 @@ ARRHENIUS = Shape("arrhenius", "exp({b0}/{x})", lambda x, b: _exp(b / x), _inver
 LOGARITHM = Shape(
     "logarithm", "log({x} + {b0})", lambda x, b: np.log(x + b), _offsets_left, (1,), 3.0, denominator=lambda x, b: x + b, constant=False
 )
-GAUSSIAN = Shape(
-    "gaussian", "exp(-0.5*(({x} - {b0})/{b1})**2)", lambda x, b: np.exp(-0.5 * _u(x, b) ** 2), _profile, (1, 1), 4.0
-)
-LORENTZIAN = Shape(
-    "lorentzian", "1/(1 + (({x} - {b0})/{b1})**2)", lambda x, b: 1.0 / (1.0 + _u(x, b) ** 2), _profile, (1, 1), 4.0
-)
+GAUSSIAN = Shape("gaussian", "exp(-0.5*(({x} - {b0})/{b1})**2)", lambda x, b: np.exp(-0.5 * _u(x, b) ** 2), _profile, (1, 1), 4.0)
+LORENTZIAN = Shape("lorentzian", "1/(1 + (({x} - {b0})/{b1})**2)", lambda x, b: 1.0 / (1.0 + _u(x, b) ** 2), _profile, (1, 1), 4.0)
 STEP = Shape(
     "step", "1/(1 + exp(({b0} - {x})/{b1}))", lambda x, b: 1.0 / (1.0 + np.exp(np.clip(-_u(x, b), -700, 700))), _steps, (1, 1), 4.0
 )
 SHAPES = (EXP, POWER, SHIFTED, SATURATION, GROWTH, ARRHENIUS, LOGARITHM, GAUSSIAN, LORENTZIAN, STEP)
 
-COSINE = Shape("wave", "cos({b0}*{x})", lambda x, b: np.cos(b * x), lambda x: _column(np.arange(0.8, 40, 0.5) * np.pi / 2 / _span(x)), (-1,), 3.0)
+COSINE = Shape(
+    "wave", "cos({b0}*{x})", lambda x, b: np.cos(b * x), lambda x: _column(np.arange(0.8, 40, 0.5) * np.pi / 2 / _span(x)), (-1,), 3.0
+)
 SINE = Shape("wave", "sin({b0}*{x})", lambda x, b: np.sin(b * x), COSINE.grid, (-1,), 0.0)

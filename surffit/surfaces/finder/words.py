@@ -43,7 +43,9 @@ def report(found: FoundSurfaces, n: int) -> str:
     lines += ["", *_selection(found)]
     poles = int(table["pole"].sum())
     if poles:
-        lines.append(f"{poles} law{'s' if poles > 1 else ''} with a pole among the data stand{'' if poles > 1 else 's'} at the end of the table.")
+        lines.append(
+            f"{poles} law{'s' if poles > 1 else ''} with a pole among the data stand{'' if poles > 1 else 's'} at the end of the table."
+        )
     lines += [f"{name}: {note}." for name, note in found.notes.items()]
     lines += [f"{note}." for note in task.notes]
     return "\n".join(lines)
