@@ -15,8 +15,8 @@ RadialBasisSurface
     Functions of the distance to centres, for scattered points.
 ZernikeSurface
     Wavefronts on a disc or a ring.
-DegreeChoice, Detrended
-    What `surffit.choose_degree` and `detrend` found.
+DegreeChoice, Detrended, FoundSurfaces
+    What `surffit.choose_degree`, `detrend` and `surffit.find_surface` found.
 Surface
     What the ready surfaces have in common; the base of one's own.
 Airy2D, Beta2D, Exponential2D, Gaussian2DRotated, Lorentzian2D, Moffat2D, PseudoVoigt2D, Ring2D, Sersic2D, Sinc2D, SuperGaussian2D, Voigt2D
@@ -48,6 +48,7 @@ _NAMES = {
     "ZernikeSurface": "basis_surfaces",
     "DegreeChoice": "degree",
     "Detrended": "background",
+    "FoundSurfaces": "finder",
     "PolynomialSurface": "polynomial",
     "Surface": "family",
     # peaks
@@ -99,6 +100,7 @@ _NAMES = {
     # work with surfaces
     "choose_degree": "degree",
     "detrend": "background",
+    "find_surface": "finder",
 }
 
 __all__ = sorted(_NAMES)
