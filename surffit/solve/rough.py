@@ -11,7 +11,7 @@ def some(rows: np.ndarray, most: int) -> np.ndarray:
         return rows
     # multiples of the golden ratio, modulo 1, fill the interval evenly
     places = (np.arange(most) * 0.6180339887498949) % 1.0
-    return rows[np.unique((places * rows.size).astype(int))]
+    return rows[np.sort((places * rows.size).astype(int))]
 
 
 def strong_and_some(z: np.ndarray, most: int) -> np.ndarray:
@@ -20,7 +20,7 @@ def strong_and_some(z: np.ndarray, most: int) -> np.ndarray:
     if n <= most:
         return np.arange(n)
     k = most // 5
-    far = np.argpartition(np.abs(z - np.median(z)), n - k)[n - k :]
+    far = np.argpartition(np.abs(z - np.median(z[some(np.arange(n), most)])), n - k)[n - k :]
     return np.unique(np.concatenate([far, some(np.arange(n), most - k)]))
 
 

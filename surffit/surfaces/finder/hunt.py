@@ -45,7 +45,9 @@ def hunt(points: Points, judge: Judge) -> Hunt:
     rng = np.random.default_rng(SEED)
     n = points.size
     most = max(1, min(30, (n - 2) // 3))
-    wide, middle, few = (points if n <= size else points.part(rng.choice(n, size, replace=False)) for size in (SCREENED, MIDDLE, shaped.FEW))
+    wide, middle, few = (
+        points if n <= size else points.part(rng.choice(n, size, replace=False)) for size in (SCREENED, MIDDLE, shaped.FEW)
+    )
     tried: dict[str, int] = {}
 
     simple = sums.candidates(wide, lambda rss, k, cost: judge.screen(rss, k, cost, wide.size), min(most, 8))

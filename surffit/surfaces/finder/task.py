@@ -135,9 +135,7 @@ class Task:
             return model.fit(self.arrays, params, coords=variables, nan_policy=self.nan_policy, **self.errors)
         from ...tables import fit_table
 
-        return fit_table(
-            self.table, model, self.data, params=params, coords=variables, nan_policy=self.nan_policy, **self.errors
-        )
+        return fit_table(self.table, model, self.data, params=params, coords=variables, nan_policy=self.nan_policy, **self.errors)
 
 
 def own_variables(model: Any) -> list[str]:

@@ -10,7 +10,7 @@ from ..family import Surface
 from ..geometry import turned
 
 
-def ring2d(x, y, height, x0, y0, radius, width, q, theta):  # type: ignore[no-untyped-def]
+def ring2d(x, y, height, x0, y0, radius, width, q, theta):
     r"""
     Ring: a Gaussian across an ellipse.
 
@@ -85,7 +85,14 @@ class Ring2D(Surface):
             # points spread evenly along an ellipse have half the squared semi-axes as variances
             radius, q = float(np.sqrt(2.0 * large)), float(np.sqrt(max(small, 1e-6 * large) / large)) if large > 0 else 1.0
             out += [
-                {"x0": x0, "y0": y0, "radius": radius * k, "width": radius * w, "q": q, "theta": theta - np.pi * np.ceil(theta / np.pi - 0.5)}
+                {
+                    "x0": x0,
+                    "y0": y0,
+                    "radius": radius * k,
+                    "width": radius * w,
+                    "q": q,
+                    "theta": theta - np.pi * np.ceil(theta / np.pi - 0.5),
+                }
                 for k in (0.85, 0.93, 1.0, 1.08)
                 for w in (0.05, 0.12, 0.25)
             ]
