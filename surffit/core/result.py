@@ -25,6 +25,7 @@ from .conditioning import Conditioning, assess
 from .containers import Wrap
 from .data import FitData
 from .parameters import copy_parameters, rebuild
+from .result_geometry import Geometry
 from .result_inference import Inference
 from .result_output import Output
 
@@ -37,7 +38,7 @@ LMFIT_DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-class SurfaceResult(Inference, Output):
+class SurfaceResult(Inference, Geometry, Output):
     """
     Result of `SurfaceModel.fit`; everything an lmfit `ModelResult` offers, and:
 

@@ -248,10 +248,18 @@ def asked_for(model: lmfit.Model) -> set[str]:
 
 
 def trace_model(
-    model: lmfit.Model, params: Mapping[str, Any], coords: Mapping[str, Any], arrays: tuple[str, ...], concrete: bool
+    model: lmfit.Model,
+    params: Mapping[str, Any],
+    coords: Mapping[str, Any],
+    arrays: tuple[str, ...],
+    concrete: bool,
+    shifts: Mapping[str, str] | None = None,
 ) -> Structure:
     """
     Trace a model, coordinates as symbols or (`concrete`) as copies of the arrays themselves.
+
+    With `shifts` (parameter by coordinate) every such coordinate is a symbol plus that parameter: at 0 nothing changes, and a
+    derivative with respect to it is the model's derivative along the coordinate.
 
     Raises
     ------
@@ -267,6 +275,8 @@ def trace_model(
     given = dict(coords)
     for name in arrays:
         given[name] = np.array(coords[name]) if concrete else builder.coordinate(name)
+        if shifts and name in shifts:
+            given[name] = given[name] + builder.parameter(shifts[name])
     arguments = Arguments((name, Resolved(name, constraints.resolve)) for name in params)
     out = call(model, arguments, given, lambda func, kwargs: trace_call(builder, func, kwargs))
     if not isinstance(out, Node):
