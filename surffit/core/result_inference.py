@@ -11,6 +11,7 @@ from . import bands
 from . import explain as words
 
 if TYPE_CHECKING:
+    from .hat import LeaveOneOut
     from .posterior import Posterior
     from .result import SurfaceResult
 
@@ -152,6 +153,26 @@ class Inference(ModelResult):
         from .profile import conf_interval2d
 
         return conf_interval2d(self, x_name, y_name, nx, ny, limits, prob_func, nsigma, chi2_out)
+
+    def leave_one_out(self) -> LeaveOneOut:
+        """
+        What the fit predicts for each point when it hasn't seen it, from the hat matrix: no fit is repeated.
+
+        Exact for models that are linear in all free parameters, to first order (the tangent plane) for others.
+
+        Returns
+        -------
+        LeaveOneOut
+            With `residual` and `leverage` (shape of the data), `press`, `rms`, `rsquared` and `exact`.
+
+        Raises
+        ------
+        ParameterError, DataError, DocumentError
+            For fits with a loss or priors, joint and loaded ones, and complex data.
+        """
+        from .hat import leave_one_out
+
+        return leave_one_out(self)
 
     def explain(self) -> str:
         """What the data say about the parameters and what they don't, in words."""

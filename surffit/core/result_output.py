@@ -32,6 +32,12 @@ class Output(ModelResult):
 
         return augment(self)
 
+    def outliers(self, level: float = 0.05) -> Any:
+        """Every point judged by a fit that hasn't seen it; see `surffit.tables.outliers`."""
+        from ..tables import outliers
+
+        return outliers(self, level=level)
+
     def plot(self, *args: Any, **kws: Any) -> Any:
         """Data, model and residual; see `surffit.plot.plot`."""
         from .. import plot

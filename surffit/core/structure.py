@@ -118,6 +118,8 @@ class Structure:
         Independent variables that stand as symbols; empty if the graph holds concrete arrays.
     concrete : bool
         The coordinates are part of the graph, which therefore belongs to them.
+    shape : tuple of int or None
+        Of the grid, where the coordinates in the graph are its open ones.
     kept : tuple
         Objects that must stay alive as long as the cache key that names them by identity.
     """
@@ -128,6 +130,7 @@ class Structure:
     coordinates: tuple[str, ...]
     concrete: bool
     kept: tuple[Any, ...] = ()
+    shape: tuple[int, int] | None = None
     plans: dict[Any, Any] = field(default_factory=dict)
     _linear: dict[Any, LinearSet] = field(default_factory=dict)
     _programs: dict[Any, Program] = field(default_factory=dict)
@@ -162,7 +165,9 @@ class Structure:
         """The rank-1 form on a rectangular grid, or None where there is none."""
         key = (nonlinear, linear, known, tuple(axes.items()))
         if key not in self._grids:
-            self._grids[key] = grid_program(self.builder, self.node, nonlinear=nonlinear, linear=linear, known=known, axes=axes)
+            self._grids[key] = grid_program(
+                self.builder, self.node, nonlinear=nonlinear, linear=linear, known=known, axes=axes, shape=self.shape
+            )
         return self._grids[key]
 
     def constraint_program(self, name: str, varying: tuple[str, ...], known: tuple[str, ...]) -> Program:
@@ -243,10 +248,18 @@ def asked_for(model: lmfit.Model) -> set[str]:
 
 
 def trace_model(
-    model: lmfit.Model, params: Mapping[str, Any], coords: Mapping[str, Any], arrays: tuple[str, ...], concrete: bool
+    model: lmfit.Model,
+    params: Mapping[str, Any],
+    coords: Mapping[str, Any],
+    arrays: tuple[str, ...],
+    concrete: bool,
+    shifts: Mapping[str, str] | None = None,
 ) -> Structure:
     """
     Trace a model, coordinates as symbols or (`concrete`) as copies of the arrays themselves.
+
+    With `shifts` (parameter by coordinate) every such coordinate is a symbol plus that parameter: at 0 nothing changes, and a
+    derivative with respect to it is the model's derivative along the coordinate.
 
     Raises
     ------
@@ -262,6 +275,8 @@ def trace_model(
     given = dict(coords)
     for name in arrays:
         given[name] = np.array(coords[name]) if concrete else builder.coordinate(name)
+        if shifts and name in shifts:
+            given[name] = given[name] + builder.parameter(shifts[name])
     arguments = Arguments((name, Resolved(name, constraints.resolve)) for name in params)
     out = call(model, arguments, given, lambda func, kwargs: trace_call(builder, func, kwargs))
     if not isinstance(out, Node):

@@ -69,9 +69,13 @@ class Surface(SurfaceModel):
         linear: Sequence[str] | None = None,
     ) -> None:
         given = list(independent_vars) if independent_vars is not None else list(self.variables)
-        super().__init__(type(self).function, given, None, nan_policy, prefix, name, linear=linear)
+        super().__init__(self._function(), given, None, nan_policy, prefix, name, linear=linear)
         for parameter, hint in self.hints.items():
             self.set_param_hint(parameter, **hint)
+
+    def _function(self) -> Callable[..., Any]:
+        """What is fitted: `function`, or what a class with options makes of it."""
+        return type(self).function
 
     def starts(self, z: np.ndarray, *coords: np.ndarray) -> dict[str, float] | list[dict[str, float]]:
         """
