@@ -142,6 +142,8 @@ class Surface(SurfaceModel):
                 params[name].value = value
         return params
 
+    guess.sees_to_points = True  # type: ignore[attr-defined]
+
     def _full(self, name: str) -> str:
         """The name of a parameter with its prefix, from one with or without it."""
         for full in (self.prefix + name, name):
