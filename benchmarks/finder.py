@@ -84,7 +84,10 @@ TRUTHS = (
     Truth("saddle", lambda x, y, a, b, c: a + b * x * x - b * c * y * y, _rates(2, (0.5, 2.0)), "00"),
     Truth("paraboloid off centre", lambda x, y, a, b, c, d, e: a + b * x + c * x * x + d * y + e * y * y, _linear(5), "00"),
     Truth("power law", lambda x, y, a, b, c: a * x**b * y**c, lambda rng: [rng.uniform(1, 3), _exponent(rng), _exponent(rng)]),
-    Truth("power law and offset", lambda x, y, a, b, c, d: d + a * x**b * y**c, lambda rng: [1.0, _exponent(rng), _exponent(rng), *_signed(rng, 1, 1, 5)]),
+    Truth(
+        "power law and offset", lambda x, y, a, b, c, d: d + a * x**b * y**c,
+        lambda rng: [1.0, _exponent(rng), _exponent(rng), *_signed(rng, 1, 1, 5)],
+    ),
     Truth("x/y", lambda x, y, a: a * x / y, _linear(1)),
     Truth("product", lambda x, y, a: a * x * y, _linear(1)),
     Truth("x/y**2 and offset", lambda x, y, a, b: a + b * x / y**2, _linear(2)),
@@ -107,10 +110,14 @@ TRUTHS = (
     ),
     Truth(
         "Gaussian peak on a level", lambda x, y, a, b, c, d, e, f: f + a * E(-0.5 * ((x - b) / c) ** 2 - 0.5 * ((y - d) / e) ** 2),
-        lambda rng: [2.0, rng.uniform(-0.5, 0.5), rng.uniform(0.3, 0.6), rng.uniform(-0.5, 0.5), rng.uniform(0.3, 0.6), *_signed(rng, 1)], "00",
+        lambda rng: [2.0, rng.uniform(-0.5, 0.5), rng.uniform(0.3, 0.6), rng.uniform(-0.5, 0.5), rng.uniform(0.3, 0.6), *_signed(rng, 1)],
+        "00",
     ),
     Truth("root and line", lambda x, y, a, b, c: a + b * np.sqrt(x) + c * y, _linear(3)),
-    Truth("root of a sum of squares", lambda x, y, a, b, c: np.sqrt(a + b * x * x + c * y * y), _rates(0, (0.1, 1.0), (0.5, 3.0), (0.5, 3.0)), "00"),
+    Truth(
+        "root of a sum of squares", lambda x, y, a, b, c: np.sqrt(a + b * x * x + c * y * y),
+        _rates(0, (0.1, 1.0), (0.5, 3.0), (0.5, 3.0)), "00",
+    ),
     Truth("exponential of a plane", lambda x, y, a, b, c: a * E(b * x + c * y), _linear(3)),
     Truth(
         "ripple on a slope", lambda x, y, a, b, c, q, p: a + b * np.sin(q * x + p) + c * y,
@@ -175,9 +182,7 @@ def place(found: Any, made: Table, first: int = 3) -> int:
     for i, result in enumerate(found.results(first)):
         if result.nvarys != made.k:
             continue
-        again = result.model.fit(
-            made.clean, result.params, **{k: v for k, v in zip(result.model.independent_vars, (made.x, made.y), strict=False)}
-        )
+        again = result.model.fit(made.clean, result.params, **dict(zip(result.model.independent_vars, (made.x, made.y), strict=False)))
         if np.std(again.residual) < SAME * made.clean.std() and np.abs(again.residual).max() < 1e3 * SAME * made.clean.std():
             return i + 1
     return 0

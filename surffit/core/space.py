@@ -128,6 +128,10 @@ class Space:
             raise DocumentError(msg, missing=missing)
         return {name: np.asarray(v, dtype=float) if name in self.variables else v for name, v in coords.items()}
 
+    def converted(self, name: str, values: Any) -> np.ndarray:
+        """Values of one coordinate in the unit of the fit."""
+        return np.asarray(coordinates(self.result, {name: values})[name], dtype=float)
+
     # ---- derivatives ----------------------------------------------------------------------------------------------------
 
     def at(self, coords: Mapping[str, Any], partials: tuple[Partial, ...], errors: bool = True) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -155,7 +155,7 @@ def squares(layers: Layers) -> Problem:
         for density in prior.densities
         if density.indices.size == 1 and np.isfinite(density.centre) and 0.0 < density.spread < np.inf
     ]
-    near = PriorProblem(first, [*prior.gaussian, *known], prior.scale)
+    near = PriorProblem(first, [*prior.gaussian, *prior.smooth, *known], prior.scale)
     near.confine(prior.lower, prior.upper)
     return near
 

@@ -3,10 +3,20 @@ Surfaces as ready models, and work with them. Names are loaded on first use.
 
 Classes
 -------
+BSplineSurface
+    Piecewise polynomials for local features, with smoothing where data are scarce or noisy.
+BasisSurface
+    What surfaces made of a basis have in common.
+FourierSurface
+    Sines and cosines for what repeats itself.
 PolynomialSurface
     Polynomials of one or more variables in a conditioned basis.
-DegreeChoice, Detrended
-    What `surffit.choose_degree` and `detrend` found.
+RadialBasisSurface
+    Functions of the distance to centres, for scattered points.
+ZernikeSurface
+    Wavefronts on a disc or a ring.
+DegreeChoice, Detrended, FoundSurfaces
+    What `surffit.choose_degree`, `detrend` and `surffit.find_surface` found.
 Surface
     What the ready surfaces have in common; the base of one's own.
 Airy2D, Beta2D, Exponential2D, Gaussian2DRotated, Lorentzian2D, Moffat2D, PseudoVoigt2D, Ring2D, Sersic2D, Sinc2D, SuperGaussian2D, Voigt2D
@@ -30,8 +40,15 @@ if TYPE_CHECKING:
     from typing import Any
 
 _NAMES = {
+    # made of a basis
+    "BSplineSurface": "spline",
+    "BasisSurface": "basis_surface",
+    "FourierSurface": "basis_surfaces",
+    "RadialBasisSurface": "basis_surfaces",
+    "ZernikeSurface": "basis_surfaces",
     "DegreeChoice": "degree",
     "Detrended": "background",
+    "FoundSurfaces": "finder",
     "PolynomialSurface": "polynomial",
     "Surface": "family",
     # peaks
@@ -83,6 +100,7 @@ _NAMES = {
     # work with surfaces
     "choose_degree": "degree",
     "detrend": "background",
+    "find_surface": "finder",
 }
 
 __all__ = sorted(_NAMES)

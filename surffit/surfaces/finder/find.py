@@ -108,7 +108,8 @@ def find_surface(
     points = task.points
     judge = Judge(points.size, float(points.target @ points.target))
     hunted = hunt(points, judge)
-    found, notes = hunted.entries, {}
+    found = hunted.entries
+    notes: dict[str, str] = {}
     if registered is not False:
         from ...registry import models
 

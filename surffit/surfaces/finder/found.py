@@ -68,12 +68,12 @@ class FoundSurfaces:
     def __iter__(self) -> Iterator[SurfaceResult]:
         return (self[i] for i in range(len(self)))
 
-    def __getitem__(self, index: int) -> SurfaceResult:
+    def __getitem__(self, index: Any) -> SurfaceResult:
         """The fit of the law at a place of the table, from 0; made when it is asked for."""
+        count = len(self)
         if not isinstance(index, int | np.integer):
             msg = f"{index!r} is no place in the table; give a whole number from 0, or use results(n) for the first n"
             raise TypeError(msg)
-        count = len(self)
         if not -count <= index < count:
             msg = f"there is no law {index}; the table has {count} rows, 0 to {count - 1}"
             raise IndexError(msg)
@@ -151,7 +151,8 @@ class FoundSurfaces:
         unknown = [name for name in coords if name not in names]
         missing = [name for name in names if name not in coords]
         if unknown or missing:
-            msg = f"predict takes the variables {', '.join(names)}; {'missing: ' + ', '.join(missing) if missing else 'unknown: ' + ', '.join(unknown)}"
+            hint = f"missing: {', '.join(missing)}" if missing else f"unknown: {', '.join(unknown)}"
+            msg = f"predict takes the variables {', '.join(names)}; {hint}"
             raise DataError(msg)
         value, error = self._average(coords)
         free = max(1, self._task.points.size - self._entries[0].k)
@@ -164,7 +165,9 @@ class FoundSurfaces:
 
         from .task import own_variables
 
-        weights, values, errors = [], [], []
+        weights: list[float] = []
+        values: list[np.ndarray] = []
+        errors: list[np.ndarray] = []
         for place, entry in enumerate(self._entries[:AVERAGED]):
             if entry.pole or (weights and sum(weights) >= SHARE):
                 break

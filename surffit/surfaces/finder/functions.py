@@ -21,9 +21,14 @@ COSTS: dict[Function, float] = {
 TRANSFORMS: tuple[Function, ...] = ((1.0, 0), LOG, (-1.0, 0), (0.5, 0), (2.0, 0), (-2.0, 0), (-0.5, 0))
 
 
+def one_cost(function: Function) -> float:
+    """Nats of a function of one variable."""
+    return COSTS.get(function, 5.0 + abs(function[0]) + function[1])
+
+
 def cost(product: Product) -> float:
     """Nats of a product: those of its functions."""
-    return sum(COSTS.get(function, 5.0 + abs(function[0]) + function[1]) for function in product)
+    return sum(one_cost(function) for function in product)
 
 
 def allowed(values: np.ndarray, functions: Sequence[Function]) -> list[Function]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .functions import cost, parts, written
+from .functions import cost, one_cost, parts, written
 from .points import ONE, Function, Points, Product
 from .shapes import Shape
 
@@ -15,6 +15,8 @@ from .shapes import Shape
 LARGEST = 60.0
 # polynomials of more terms than this are named, not written out
 SHOWN = 6
+# nats of a shape parameter, of one inside a root or a fraction, and of a function that the law has already
+SHAPE, INSIDE, AGAIN = 3.0, 2.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -243,6 +245,15 @@ class Law:
             out[factor.at : factor.at + factor.count] = factor.raw(points, theta)
         return out
 
+    def sizes(self, points: Points, theta: np.ndarray) -> np.ndarray:
+        """How large shape parameters (p,) are, to compare their errors with."""
+        out = np.abs(theta)
+        for factor in self.factors:
+            if isinstance(factor, ShapeFactor):
+                own = slice(factor.at, factor.at + factor.count)
+                out[own] = factor.shape.sizes(points.coords[factor.variable], theta[own])
+        return out
+
     def has_pole(self, points: Points, theta: np.ndarray) -> bool:
         """Whether a denominator (or what stands under a root) changes its sign on these points."""
         for factor in self.factors:
@@ -258,9 +269,23 @@ def constant(nvars: int) -> Product:
 
 
 def total_cost(groups: Sequence[Group]) -> float:
-    """Nats of groups: one for each parameter, and the costs of products and, once each, of factors."""
-    seen: dict[int, float] = {}
+    """
+    Nats of groups.
+
+    A linear parameter costs one, a shape parameter what a choice among the twenty or so values does that data can tell
+    apart. Every function of one variable is paid once, and `AGAIN` for each further product that it stands in. So
+    a law costs as much written out as in brackets.
+    """
+    parameters = float(sum(len(group.products) for group in groups))
+    factors: dict[int, float] = {}
+    functions: dict[tuple[int, Function], int] = {}
     for group in groups:
         for factor in group.factors:
-            seen[factor.at] = max(seen.get(factor.at, 0.0), factor.cost + factor.count)
-    return sum(1.0 + cost(p) for group in groups for p in group.products) + sum(seen.values())
+            each = SHAPE if isinstance(factor, ShapeFactor) else INSIDE
+            factors[factor.at] = max(factors.get(factor.at, 0.0), factor.cost + each * factor.count)
+        for product in group.products:
+            for variable, function in enumerate(product):
+                if function != ONE:
+                    functions[variable, function] = functions.get((variable, function), 0) + 1
+    simple = sum(one_cost(function) + AGAIN * (times - 1) for (_, function), times in functions.items())
+    return parameters + sum(factors.values()) + simple

@@ -28,9 +28,13 @@ def laws(points: Points) -> Iterator[Law]:
     nvars = len(points.coords)
     one = constant(nvars)
     singles: list[list[Product]] = []
-    for v in range(nvars):
-        functions = [f for f in allowed(points.raw[v], TRANSFORMS) if COSTS[f] < 3]
-        singles.append([tuple(f if i == v else ONE for i in range(nvars)) for f in functions])
+    u: Product
+    v: Product
+    tops: tuple[Product, ...]
+    terms: tuple[Product, ...]
+    for variable in range(nvars):
+        functions = [f for f in allowed(points.raw[variable], TRANSFORMS) if COSTS[f] < 3]
+        singles.append([tuple(f if i == variable else ONE for i in range(nvars)) for f in functions])
     if nvars == 1:
         yield from _one_variable(singles[0], one)
         return

@@ -125,7 +125,7 @@ def fitted(law: Law, points: Points, theta: np.ndarray) -> Fitted | None:
     Returns
     -------
     Fitted or None
-        None if the columns are not finite or depend on each other.
+        None if the columns are not finite or depend on each other, or a shape parameter is not determined.
     """
     target = points.target
     with np.errstate(all="ignore"):
@@ -150,6 +150,11 @@ def fitted(law: Law, points: Points, theta: np.ndarray) -> Fitted | None:
                 return None
             s, t = np.linalg.qr((slopes / norms[:, None]).T)
             if np.abs(np.diag(t)).min() < 1e-5:
+                return None
+            # a shape parameter with an error as large as itself makes the law another one, with a parameter less
+            noise = np.sqrt(residual @ residual / max(1, points.size - law.k))
+            error = noise * np.sqrt(np.einsum("ij,ij->i", np.linalg.inv(t), np.linalg.inv(t))) / norms * size
+            if (error > law.sizes(points, theta)).any():
                 return None
             leverage = leverage + np.einsum("mp,mp->m", s, s)
         without = residual / np.maximum(1.0 - leverage, 1e-12)

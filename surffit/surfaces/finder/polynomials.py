@@ -20,7 +20,7 @@ def exponents(nvars: int) -> list[tuple[str, tuple[tuple[int, ...], ...]]]:
     """Sets of exponents with their names: total degree, degree per variable, sums without products."""
     if nvars == 1:
         return [(f"polynomial of degree {d}", tuple((i,) for i in range(d + 1))) for d in range(1, HIGHEST + 3)]
-    out = []
+    out: list[tuple[str, tuple[tuple[int, ...], ...]]] = []
     for degree in range(1, HIGHEST + 1):
         whole = tuple((i, d - i) for d in range(degree + 1) for i in range(d, -1, -1))
         out.append((f"polynomial of degree {degree}", whole))

@@ -12,10 +12,8 @@ from .points import LOG, ONE, Points, Product
 from .screen import residuals
 from .shapes import COSINE, EXP, GROWTH, SATURATION, SHAPES, SINE, Shape
 
-# numbers of points in the grid searches: enough to tell good starts from bad ones
+# points in the grid searches: enough to tell good starts from bad ones
 FEW = 160
-# how far the finer grids reach, in steps of the coarse one
-FINER = np.linspace(-0.75, 0.75, 5)
 
 
 def _law(groups: list[Group], family: str) -> Law:
@@ -84,7 +82,7 @@ def _beside_one(factor: ShapeFactor, simple: list[Product], one: Product, family
 
 
 def two_shapes(points: Points) -> Iterator[Law]:
-    """Laws with a function F of the first and G of the second variable: F G, c + F G, F + G, c + F + G, and all of them."""
+    """Laws with a function F of the first and G of the second variable: F G, c + F G, F + G, c + F + G."""
     if len(points.coords) != 2:
         return
     one = constant(2)

@@ -32,13 +32,13 @@ class Shape:
     positive : {0, 1, 2}
         2: x must be positive everywhere; 1: not negative.
     alone : bool
-        Whether it also stands beside a constant and a plain multiple of itself (if not, that is another law already).
+        Whether it also stands beside a constant (if not, that is another law already).
     denominator : callable or None
         ``denominator(x, b)``, whose zeros are poles.
     shift : bool
         Whether ``{x}`` may be replaced by x minus a number, in case of an overflow.
-    columns : int
-        2 for a wave, which has a sine and a cosine.
+    constant : bool
+        Whether it may stand without a constant (a logarithm's unit is a convention).
     """
 
     name: str
@@ -57,6 +57,10 @@ class Shape:
         """Whether the variable's values allow it."""
         low = float(x.min())
         return float(x.max()) > low and (low > 0 if self.positive == 2 else low >= 0 if self.positive == 1 else True)
+
+    def sizes(self, x: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """How large each parameter (p,) is, to compare an error with: a place is as large as the range at least."""
+        return np.array([max(abs(v), _span(x)) if power == 1 else abs(v) for v, power in zip(b, self.powers, strict=True)])
 
     @property
     def count(self) -> int:
@@ -108,32 +112,32 @@ def _u(x: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (x - b[:, :1]) / b[:, 1:2]
 
 
-EXP = Shape("exp", "exp({b0}*{x})", lambda x, b: _exp(b * x), _rates, (-1,), 2.0, shift=True)
+EXP = Shape("exp", "exp({b0}*{x})", lambda x, b: _exp(b * x), _rates, (-1,), 1.0, shift=True)
 POWER = Shape(
     "power", "{x}**{b0}", lambda x, b: _exp(b * np.log(x)),
-    lambda x: _column([p for p in np.linspace(-4.75, 4.75, 20)]), (0,), 2.0, positive=2,
+    lambda x: _column(np.linspace(-4.75, 4.75, 20)), (0,), 1.0, positive=2,
 )  # fmt: skip
-SHIFTED = Shape("reciprocal", "1/({x} + {b0})", lambda x, b: 1.0 / (x + b), _offsets, (1,), 3.0, denominator=lambda x, b: x + b)
+SHIFTED = Shape("reciprocal", "1/({x} + {b0})", lambda x, b: 1.0 / (x + b), _offsets, (1,), 2.0, denominator=lambda x, b: x + b)
 SATURATION = Shape(
-    "saturation", "{x}/({x} + {b0})", lambda x, b: x / (x + b), lambda x: _column(np.logspace(-1.5, 1.2, 10) * x.max()), (1,), 3.0,
+    "saturation", "{x}/({x} + {b0})", lambda x, b: x / (x + b), lambda x: _column(np.logspace(-1.5, 1.2, 10) * x.max()), (1,), 2.0,
     positive=1, alone=False, denominator=lambda x, b: x + b,
 )  # fmt: skip
 GROWTH = Shape(
-    "growth", "(1 - exp(-{b0}*{x}))", lambda x, b: -np.expm1(-b * x), lambda x: _column(_RATES / x.max()), (-1,), 3.0,
+    "growth", "(1 - exp(-{b0}*{x}))", lambda x, b: -np.expm1(-b * x), lambda x: _column(_RATES / x.max()), (-1,), 2.0,
     positive=1, alone=False,
 )  # fmt: skip
-ARRHENIUS = Shape("arrhenius", "exp({b0}/{x})", lambda x, b: _exp(b / x), _inverse_rates, (1,), 3.0, positive=2, shift=True)
+ARRHENIUS = Shape("arrhenius", "exp({b0}/{x})", lambda x, b: _exp(b / x), _inverse_rates, (1,), 2.0, positive=2, shift=True)
 LOGARITHM = Shape(
-    "logarithm", "log({x} + {b0})", lambda x, b: np.log(x + b), _offsets_left, (1,), 3.0, denominator=lambda x, b: x + b, constant=False
+    "logarithm", "log({x} + {b0})", lambda x, b: np.log(x + b), _offsets_left, (1,), 2.0, denominator=lambda x, b: x + b, constant=False
 )
-GAUSSIAN = Shape("gaussian", "exp(-0.5*(({x} - {b0})/{b1})**2)", lambda x, b: np.exp(-0.5 * _u(x, b) ** 2), _profile, (1, 1), 4.0)
-LORENTZIAN = Shape("lorentzian", "1/(1 + (({x} - {b0})/{b1})**2)", lambda x, b: 1.0 / (1.0 + _u(x, b) ** 2), _profile, (1, 1), 4.0)
+GAUSSIAN = Shape("gaussian", "exp(-0.5*(({x} - {b0})/{b1})**2)", lambda x, b: np.exp(-0.5 * _u(x, b) ** 2), _profile, (1, 1), 2.0)
+LORENTZIAN = Shape("lorentzian", "1/(1 + (({x} - {b0})/{b1})**2)", lambda x, b: 1.0 / (1.0 + _u(x, b) ** 2), _profile, (1, 1), 2.0)
 STEP = Shape(
-    "step", "1/(1 + exp(({b0} - {x})/{b1}))", lambda x, b: 1.0 / (1.0 + np.exp(np.clip(-_u(x, b), -700, 700))), _steps, (1, 1), 4.0
+    "step", "1/(1 + exp(({b0} - {x})/{b1}))", lambda x, b: 1.0 / (1.0 + np.exp(np.clip(-_u(x, b), -700, 700))), _steps, (1, 1), 2.0
 )
 SHAPES = (EXP, POWER, SHIFTED, SATURATION, GROWTH, ARRHENIUS, LOGARITHM, GAUSSIAN, LORENTZIAN, STEP)
 
 COSINE = Shape(
-    "wave", "cos({b0}*{x})", lambda x, b: np.cos(b * x), lambda x: _column(np.arange(0.8, 40, 0.5) * np.pi / 2 / _span(x)), (-1,), 3.0
+    "wave", "cos({b0}*{x})", lambda x, b: np.cos(b * x), lambda x: _column(np.arange(0.8, 40, 0.5) * np.pi / 2 / _span(x)), (-1,), 2.0
 )
 SINE = Shape("wave", "sin({b0}*{x})", lambda x, b: np.sin(b * x), COSINE.grid, (-1,), 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import combinations
 
 import numpy as np
@@ -33,13 +33,7 @@ def listed(functions: tuple[list[Function], ...]) -> Iterable[Terms]:
         without a constant; two functions of one variable with one or two of the other, and all their products with one of it.
     """
     if len(functions) == 1:
-        yield ((ONE,),)
-        fs = functions[0]
-        for count in (1, 2, 3):
-            for chosen in combinations(fs, count):
-                terms = tuple((f,) for f in chosen)
-                yield terms
-                yield ((ONE,), *terms)
+        yield from _of_one(functions[0])
         return
     one = constant(2)
     first = [(f, ONE) for f in functions[0]]
@@ -68,6 +62,16 @@ def listed(functions: tuple[list[Function], ...]) -> Iterable[Terms]:
     for f1, f2 in combinations(first, 2):
         for g1, g2 in combinations(second, 2):
             yield (one, f1, f2, g1, g2)
+
+
+def _of_one(functions: list[Function]) -> Iterable[Terms]:
+    """Up to three functions of one variable, with and without a constant."""
+    yield ((ONE,),)
+    for count in (1, 2, 3):
+        for chosen in combinations(functions, count):
+            terms = tuple((f,) for f in chosen)
+            yield terms
+            yield ((ONE,), *terms)
 
 
 class Table:
@@ -116,7 +120,7 @@ def as_law(terms: Terms) -> Law:
     return Law((group,), "sum", total_cost([group]))
 
 
-def candidates(points: Points, judge: object, most: int) -> list[tuple[Law, float]]:
+def candidates(points: Points, judge: Callable[[float, int, float], float], most: int) -> list[tuple[Law, float]]:
     """
     Screen all sums.
 
@@ -134,7 +138,6 @@ def candidates(points: Points, judge: object, most: int) -> list[tuple[Law, floa
     list of (Law, float)
         Every law that was tried, with its residual sum of squares.
     """
-    assert callable(judge)
     table = Table(points)
     seen: dict[frozenset[Product], Terms] = {}
     for terms in listed(table.functions):

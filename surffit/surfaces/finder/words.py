@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,7 +46,10 @@ def report(found: FoundSurfaces, n: int) -> str:
         lines.append(
             f"{poles} law{'s' if poles > 1 else ''} with a pole among the data stand{'' if poles > 1 else 's'} at the end of the table."
         )
-    lines += [f"{name}: {note}." for name, note in found.notes.items()]
+    reasons: dict[str, list[str]] = {}
+    for name, note in found.notes.items():
+        reasons.setdefault(note, []).append(name)
+    lines += [f"{', '.join(names)}: {note}." for note, names in reasons.items()]
     lines += [f"{note}." for note in task.notes]
     return "\n".join(lines)
 
@@ -69,8 +72,8 @@ def _selection(found: FoundSurfaces) -> list[str]:
     rows = np.linspace(0, points.size - 1, min(points.size, 100)).astype(int)
     coords = {name: values[rows] for name, values in zip(found._task.names, points.raw, strict=True)}
     text = (
-        f"This law was chosen among {found.n_tried} by looking at the same data. Its error bars, in explain() and predict(), are those of a "
-        "law known before, and are too small."
+        f"This law was chosen among {found.n_tried} by looking at the same data. Its error bars, in explain() and predict(), "
+        "are those of a law known before, and are too small."
     )
     lines = [text]
     try:
@@ -94,7 +97,8 @@ def _best_error(found: FoundSurfaces, coords: dict[str, np.ndarray]) -> np.ndarr
     from .task import own_variables
 
     result = found.best
-    band = result.predict(level=0.95, **dict(zip(own_variables(result.model), coords.values(), strict=True)))
+    given: dict[str, Any] = dict(zip(own_variables(result.model), coords.values(), strict=True))
+    band = result.predict(level=0.95, **given)
     lower, upper = (np.asarray(band[side], dtype=float).ravel() for side in ("lower", "upper"))
     return np.asarray(0.5 * (upper - lower) / stats.t.ppf(0.975, max(1, result.nfree)))
 
