@@ -22,7 +22,7 @@ from ..bases.basis import Basis
 BLOCK = 4_000_000  # numbers of the design that are held at a time
 TINY = 1e-14  # of a squared cosine: a direction that the data know nothing of
 STEPS = 8  # per factor of ten, of the first search
-CLOSE = 1e-3  # of ln lambda: nearer to the minimum makes no difference
+CLOSE = 1e-5  # of ln lambda: nearer to the minimum makes no difference
 
 
 def choose(basis: Basis, coords: list[np.ndarray], y: np.ndarray, weights: np.ndarray | None, way: str) -> float:

@@ -99,13 +99,14 @@ class BSplineSurface(BasisSurface):
         if self.knots is not None and domain is not None:
             msg = "knots and domain were given; the knots begin and end at the ends of the domain, so leave domain out"
             raise ParameterError(msg)
+        count = 1 if isinstance(variables, str) else len(variables)
+        if self.knots is not None and len(self.knots) != count:
+            msg = f"knots are for {len(self.knots)} variables, but there are {count}; give one sequence for each"
+            raise ParameterError(msg)
         self.notes: tuple[str, ...] = ()
         self.roughness: Any = None  # names and rows, where a number for the smoothing is known
         shown = f"BSplineSurface({self.intervals if self.knots is None else [len(one) - 1 for one in self.knots]})"
         super().__init__(variables, domain, shown, nan_policy=nan_policy, prefix=prefix, name=name, linear=linear)
-        if self._stand_in.nvars_known != len(self.variables):
-            msg = f"knots are for {self._stand_in.nvars_known} variables, but there are {len(self.variables)}; give one sequence for each"
-            raise ParameterError(msg)
 
     def basis_on(self, domain: Domain | None) -> BSpline | None:
         """The splines on a range."""
