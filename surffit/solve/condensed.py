@@ -68,6 +68,9 @@ class CondensedLocal(Local):
         super().__init__(problem, p, None, free, f, f.qt(look[0]), None, look[1])
         self._columns, self._s = columns, look[0]
 
+    def rows(self, which: np.ndarray) -> np.ndarray:
+        return np.asarray(self._columns.root[which])
+
     def gradient(self) -> np.ndarray:
         return np.asarray(self._columns.root @ self._s)
 

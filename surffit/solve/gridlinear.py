@@ -28,10 +28,8 @@ from .products import Products, blocks
 
 # numbers in a block of rows of the columns
 TALL = 2_000_000
-# functions that the factors of both axes make: beyond, their products cost more than rows by QR
-MOST_FUNCTIONS = 1_600
-# numbers in K
-MOST_NUMBERS = 20_000_000
+# numbers in a table of the functions that the factors of both axes make: beyond, rows by QR
+MOST_NUMBERS = 50_000_000
 # least reciprocal condition (1-norm) of the triangle of the weighted functions, which means a condition of some 400: errors keep
 # eleven digits
 SURE = 5e-4
@@ -67,7 +65,9 @@ class LinearGrid:
         self._triangle: Factor | None = None
         sizes = [min(F.shape) for F in (self.columns.U, self.columns.V)]
         functions = sizes[0] * sizes[1]
-        if self.k * functions <= MOST_NUMBERS and (self.w is None or functions <= MOST_FUNCTIONS):
+        # with weights all products of these functions are summed, which may cost more than rows of few columns
+        weighted = self.w is None or functions**2 <= min(MOST_NUMBERS, self.y.size * self.k)
+        if self.k * functions <= MOST_NUMBERS and weighted:
             try:
                 self.root = self._by_factors()
                 self.way = "grid"
