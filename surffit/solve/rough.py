@@ -43,7 +43,7 @@ def resisting(columns: np.ndarray, z: np.ndarray, rounds: int = 4, start: np.nda
     -------
     ndarray, shape (k,)
     """
-    scale = np.sqrt(np.sum(np.square(columns), axis=1))
+    scale = np.abs(columns).max(axis=1)
     scale[scale == 0] = 1.0
     unit = (columns / scale[:, None]).T
     w, c = np.ones_like(z), np.zeros(len(columns))

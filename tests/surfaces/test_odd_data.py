@@ -7,8 +7,8 @@ from surffit import surfaces
 from surffit.exceptions import ParameterError, ShapeError, TooFewPointsError
 
 NAMES = (
-    "Airy2D", "Beta2D", "Exponential2D", "Gaussian2DRotated", "Lorentzian2D", "Moffat2D", "PlaneWave2D", "PseudoVoigt2D", "Ridge2D", "Ring2D",
-    "Ripple2D", "Sersic2D", "Sigmoid2D", "Sinc2D", "StandingWave2D", "Step2D", "SuperGaussian2D", "Voigt2D",
+    "Airy2D", "Beta2D", "Exponential2D", "Gaussian2DRotated", "Lorentzian2D", "Moffat2D", "PlaneWave2D", "PseudoVoigt2D", "Ridge2D",
+    "Ring2D", "Ripple2D", "Sersic2D", "Sigmoid2D", "Sinc2D", "StandingWave2D", "Step2D", "SuperGaussian2D", "Voigt2D",
 )  # fmt: skip
 Y, X = np.mgrid[:12, :15].astype(float)
 HILL = np.exp(-((X - 7) ** 2 + (Y - 5) ** 2) / 8)
@@ -21,8 +21,8 @@ DATA = {
     "one place": (RANDOM[0], np.ones(9), np.ones(9)),
     "one line": (RANDOM[0], np.arange(9.0), np.zeros(9)),
     "one wild point": (np.where((X == 4) & (Y == 5), 9.0, 0.0), X, Y),
-    "tiny": (1e-290 * HILL, 1e-150 * X, 1e-150 * Y),
-    "huge": (1e290 * HILL, 1e150 * X, 1e150 * Y),
+    "tiny": (1e-200 * HILL, 1e-40 * X, 1e-40 * Y),
+    "huge": (1e200 * HILL, 1e40 * X, 1e40 * Y),
     "whole numbers": ((100 * HILL).astype(int), X.astype(int), Y.astype(int)),
     "different units": (HILL, 1e9 * X, 1e-9 * Y),
     "far away": (HILL, X + 1e6, Y - 1e6),
