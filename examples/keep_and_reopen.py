@@ -1,5 +1,8 @@
 """
-Keep a model, a fit and its posterior in files, and open them where the function does not exist.
+Keep a fit, and open it elsewhere
+=================================
+
+A model, a fit and its posterior in files, opened where the function does not exist.
 
 A function travels as the graph of its arithmetic, so the files hold numbers and no code: opening one runs nothing. The chain
 of the posterior goes into an .npz beside its document.
@@ -7,6 +10,7 @@ of the posterior goes into an .npz beside its document.
 Writes decay_model.json, decay_fit.json, decay_posterior.json and its .npz into the current folder.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import surffit as sf
@@ -29,6 +33,10 @@ model.save("decay_model.json")
 result.save("decay_fit.json")
 result.sample(steps=400, rng=1).save("decay_posterior.json")
 
+# %%
+# Later, or elsewhere
+# -------------------
+
 del decay, model, result  # from here on there are only the files
 
 fit = sf.load("decay_fit.json")
@@ -40,3 +48,13 @@ print(f"\nfitted again with the model from the file: tau = {again.best_values['t
 
 print()
 print(sf.load("decay_posterior.json").summary()[["mean", "sd", "q15.87", "q84.13"]])
+
+times = np.linspace(0.0, 12.0, 200)
+band = fit.predict(level=0.95, t=times)
+fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+ax.plot(t, counts, "o", ms=4, color="#0072B2", label="data")
+ax.plot(times, band["fit"], color="#D55E00", label="fit from the file")
+ax.fill_between(times, band["lower"], band["upper"], color="#D55E00", alpha=0.3, label="95 % band")
+ax.set(xlabel="time [s]", ylabel="counts per second")
+ax.legend()
+plt.show()

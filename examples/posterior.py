@@ -1,4 +1,7 @@
 """
+Errors, intervals and the posterior
+===================================
+
 What twelve points say about a decay: errors, intervals, and the whole posterior.
 
 Three answers to one question, from quick to complete: the covariance (how sure, to first order), profile intervals (limits that
@@ -27,7 +30,11 @@ params.add("lifetime", expr="1/rate")
 result = model.fit(counts, params, t=t)
 print(result.fit_report(show_correl=False))
 
-print("\nEach rung of the ladder, by name:")
+# %%
+# From quick to complete
+# ----------------------
+
+print("Each rung of the ladder, by name:")
 for rung in ("jacobian", "hessian", "mcmc"):
     errors = result.covariance(rung, rng=1).stderr
     print(f"  {rung:9s}", "  ".join(f"{name} {error:.4f}" for name, error in errors.items()))
@@ -36,13 +43,18 @@ print("\nProfile intervals at 68 and 95 %:")
 for name, limits in result.conf_interval(sigmas=[1, 2]).items():
     print(f"  {name:11s}", "  ".join(f"{value:8.4f}" for _, value in limits))
 
+# %%
+# The whole posterior
+# -------------------
+
 posterior = result.sample(4000, rng=1)
-print(f"\n{posterior}")
+print(posterior)
 print(posterior.summary().round(4).to_string())
 print(*posterior.notes, sep="\n")
 
 try:
-    posterior.corner().savefig("posterior.png")
+    labels = ["amplitude [counts]", "rate [1/s]", "background [counts]", "lifetime [s]"]
+    posterior.corner(labels=labels, title_fmt=".2f").savefig("posterior.png")
     print("\nPicture in posterior.png.")
 except sf.exceptions.OptionalDependencyError as err:
     print(f"\nNo picture: {err}.")

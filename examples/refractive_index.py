@@ -1,5 +1,8 @@
 """
-Sixteen coefficients of a refractive index, from 66 points and no start values.
+A refractive index with sixteen coefficients
+============================================
+
+Sixteen values with their errors, from 66 points and no start values.
 
 The formula is a cubic in temperature whose coefficients are cubics in 1/wavelength**2. Its parameters lie between 1e-9 and
 1e13, which is where a fit in raw units gives up: nothing moves, and there are no error bars. Here the function stays as it
@@ -20,6 +23,10 @@ def index(x, y, a1, a2, a3, a4, b1, b2, b3, b4, c1, c2, c3, c4, d1, d2, d3, d4):
     return a + b / x**2 + c / x**4 + d / x**6
 
 
+# %%
+# The fit
+# -------
+
 table = sf.data.refractive_index()
 model = sf.SurfaceModel(index, independent_vars=["x", "y"])
 result = sf.fit_table(table, model, data="n", x="wavelength_nm", y="temperature_c")
@@ -27,6 +34,10 @@ result = sf.fit_table(table, model, data="n", x="wavelength_nm", y="temperature_
 print(result.fit_report(min_correl=0.99))
 print()
 print(result.explain())
+
+# %%
+# Picture and file
+# ----------------
 
 sf.plot.picture(result, "refractive_index.png")
 result.save("refractive_index.json")

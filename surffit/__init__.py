@@ -2,8 +2,8 @@
 Fits that just fit: plugins on top of lmfit for surfaces, ramps, spectra and images.
 
 Start here: `SurfaceModel` (a plain function becomes a model), `fit_table` (the same on a pandas table), `JointModel` (several
-data sets together), `get_model` (models by
-name), `load` (saved fits). Names are loaded on first use; ``import surffit`` itself costs milliseconds.
+data sets together), `get_model` (models by name), `choose_degree` and `find_surface` (which model), `compare` (which fit), `load`
+(saved fits). Names are loaded on first use; ``import surffit`` itself costs milliseconds.
 """
 
 import sys
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from surffit.registry import get_model, models
     from surffit.solve.status import Status
     from surffit.surfaces.degree import choose_degree
+    from surffit.surfaces.finder import FoundSurfaces, find_surface
     from surffit.tables import compare, fit_table
 
 _NAMES = {
+    "FoundSurfaces": "surffit.surfaces.finder",
     "JointModel": "surffit.core.joint",
     "JointResult": "surffit.core.joint_result",
     "SurfaceModel": "surffit.core.model",
@@ -30,14 +32,16 @@ _NAMES = {
     "Status": "surffit.solve.status",
     "choose_degree": "surffit.surfaces.degree",
     "compare": "surffit.tables",
+    "find_surface": "surffit.surfaces.finder",
     "fit_table": "surffit.tables",
     "get_model": "surffit.registry",
     "load": "surffit.io",
     "models": "surffit.registry",
 }
-_MODULES = ("bases", "core", "data", "exceptions", "io", "kernels", "plot", "registry", "solve", "surfaces", "tables", "trace")
+_MODULES = ("bases", "core", "data", "exceptions", "io", "kernels", "plot", "registry", "solve", "surfaces", "tables", "testing", "trace")
 
 __all__ = [
+    "FoundSurfaces",
     "JointModel",
     "JointResult",
     "Status",
@@ -46,6 +50,7 @@ __all__ = [
     "__version__",
     "choose_degree",
     "compare",
+    "find_surface",
     "fit_table",
     "get_model",
     "load",

@@ -23,6 +23,7 @@ __all__ = [
     "DocumentError",
     "ExpressionError",
     "LinearityError",
+    "ModelCheckError",
     "NonFiniteError",
     "OptionalDependencyError",
     "OptionalDependencyWarning",
@@ -113,6 +114,10 @@ class DocumentError(SurffitError, ValueError):
 
 class UnsafeFileError(DocumentError):
     """A document holds something that surffit never writes; nothing of it was used."""
+
+
+class ModelCheckError(SurffitError, AssertionError):
+    """A model does not keep what models promise; carries every failure as a sentence."""
 
 
 class ChainTooShortError(SurffitError):

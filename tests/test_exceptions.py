@@ -17,6 +17,7 @@ PARENTS = {
     "ParameterError": ValueError,
     "ParameterDomainError": exceptions.ParameterError,
     "LinearityError": ValueError,
+    "ModelCheckError": AssertionError,
     "ExpressionError": ValueError,
     "UnknownModelError": LookupError,
     "PluginError": ImportError,

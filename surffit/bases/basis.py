@@ -1,65 +1,49 @@
-r"""
-What all polynomial bases share: terms, columns, and the exact change from one to another.
-
-With :math:`\phi_j = \sum_i W_{ji} m_i` (monomials :math:`m_i` of an inner variable), coefficients :math:`c` of one basis become
-:math:`c' = V^{-T} W^T c` of another, and their covariance :math:`M C M^T` with the same matrix M. W and V are triangular in the
-common order of terms, and everything is done in double-double: the numbers in W cancel by as many digits as the monomials
-are badly conditioned.
-"""
+"""What every basis is: functions at coordinates, their derivatives, and names for their coefficients."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from ..exceptions import ParameterError, ShapeError
-from ..kernels.dd import DD, dd_add, dd_div, dd_dot, dd_mul
-from .terms import Axis, Degree, Domain, Term
-
-Map = tuple[DD, DD]  # factor and shift of one variable
+from ..exceptions import ParameterError, ShapeError, TraceError
+from .terms import Domain
 
 
 class Basis:
     """
-    A basis of polynomials. A subclass has these attributes and overrides `inner`, `evaluate` and `expansion`.
+    A set of functions of one or more variables: subclass it and override `names`, `columns`, `derivatives` and perhaps `evaluate`.
+
+    The functions of a basis enter a surface with one coefficient each, so that all coefficients are linear. What a basis needs to
+    know from data (its domain, its centres) it is given when it is made; after that it never changes.
 
     Attributes
     ----------
-    degree : int or tuple of int
     domain : tuple of (low, high), or None
-    total : bool
+        The range of each variable that the basis is meant for.
+    nvars_known : int or None
+        Number of variables, where the basis knows it.
     """
 
-    degree: Degree
-    domain: Domain | None
-    total: bool
+    domain: Domain | None = None
 
-    def axes(self, nvars: int) -> tuple[Axis, ...]:
-        """The map of each variable to the inner one in which the basis is defined."""
-        raise NotImplementedError
+    @property
+    def nvars_known(self) -> int | None:
+        """Number of variables, where the basis knows it."""
+        return None if self.domain is None else len(self.domain)
 
-    def terms(self, nvars: int | None = None) -> tuple[Term, ...]:
-        """Degrees of each function in each variable; with each also all that divide it, by total degree."""
-        raise NotImplementedError
-
-    def evaluate(self, coef: Sequence[Any], coords: Sequence[Any]) -> Any:
-        """The sum of coefficients times functions, for numbers, arrays, and symbols of a graph."""
-        raise NotImplementedError
-
-    def expansion(self, maps: Sequence[Map]) -> DD:
+    def names(self, nvars: int | None = None) -> tuple[str, ...]:
         """
-        The functions in monomials, (k, k) in double-double, row by function.
+        Names for the coefficients, in the order of `columns`.
 
         Parameters
         ----------
-        maps : sequence of (factor, shift)
-            For each variable: inner variable = factor * u + shift; the monomials are those of the u.
+        nvars : int, optional
+            Number of variables, where the basis doesn't know it.
         """
         raise NotImplementedError
-
-    # ---- what follows from these ----------------------------------------------------------------------------------------
 
     def columns(self, *coords: Any) -> np.ndarray:
         """
@@ -73,162 +57,136 @@ class Basis:
         Returns
         -------
         ndarray, shape (n, k)
-            In the order of `terms`.
+            In the order of `names`.
 
         Raises
         ------
         ShapeError
             If there are more or fewer coordinates than the basis has variables.
         """
-        arrays = [np.asarray(values, dtype=float) for values in coords]
-        k = len(self.terms(len(arrays)))
-        shape = np.broadcast_shapes(*(a.shape for a in arrays))
-        out = np.empty((k, *shape))
-        flat: list[Any] = [0.0] * k
-        for j in range(k):
-            flat[j] = 1.0
-            out[j] = self.evaluate(flat, arrays)
-            flat[j] = 0.0
-        return np.ascontiguousarray(out.reshape(k, -1).T)
+        return self.derivatives(*coords, orders=(0,) * len(coords))
 
-    def transition(self, other: Basis, nvars: int | None = None) -> DD:
+    def derivatives(self, *coords: Any, orders: int | Sequence[int] = 1) -> np.ndarray:
         """
-        The matrix M of the change to another basis: its coefficients are ``M @ coef``.
+        Exact partial derivatives of the functions at coordinates.
 
         Parameters
         ----------
-        other : Basis
-            With all terms of this one, and perhaps more.
-        nvars : int, optional
-            Number of variables, where neither basis knows it.
+        *coords : array_like
+            As for `columns`.
+        orders : int or sequence of int
+            How often to differentiate with respect to each variable; a number is for one variable.
 
         Returns
         -------
-        hi, lo : ndarray, shape (k_other, k)
-            In double-double.
+        ndarray, shape (n, k)
 
         Raises
         ------
-        ShapeError
-            If the other basis lacks a term of this one.
-        """
-        nvars = nvars or self.nvars_known or other.nvars_known or 1
-        mine, theirs = self.terms(nvars), other.terms(nvars)
-        place = {term: i for i, term in enumerate(theirs)}
-        lacking = [term for term in mine if term not in place]
-        if lacking:
-            msg = f"the other basis has no term of degree {lacking[0]}; give it degree={self.degree} and total={self.total}, or more"
-            raise ShapeError(msg, lacking=tuple(lacking))
-        # monomials of our inner variable, unless the other has none of its own: then of the plain one
-        ours, others = self.axes(nvars), other.axes(nvars)
-        frame = others if all(axis.centre == 0.0 and axis.scale == 1.0 for axis in others) else ours
-        W = self.expansion([_between(one, base) for one, base in zip(ours, frame, strict=True)])
-        V = other.expansion([_between(two, base) for two, base in zip(others, frame, strict=True)])
-        target = tuple(np.zeros((len(theirs), len(mine))) for _ in range(2))
-        rows = [place[term] for term in mine]
-        for part, w in zip(target, W, strict=True):
-            part[rows] = w.T
-        return _solve_transposed(V, (target[0], target[1]))
-
-    def convert(self, coef: Any, other: Basis, covar: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
-        """
-        Coefficients in another basis, of the same polynomial.
-
-        Parameters
-        ----------
-        coef : array_like, shape (k,)
-        other : Basis
-            With all terms of this one, and perhaps more.
-        covar : array_like, shape (k, k), optional
-            Covariance of the coefficients.
-
-        Returns
-        -------
-        coef : ndarray, shape (k_other,)
-        covar : ndarray, shape (k_other, k_other), or None
-
-        Raises
-        ------
-        ShapeError
-            If shapes or terms don't fit.
+        ParameterError
+            If `orders` aren't whole numbers from 0 up, one for each variable.
 
         Examples
         --------
-        >>> from surffit.bases import Chebyshev, Horner
-        >>> coef, _ = Chebyshev(2, domain=(0.0, 8.0)).convert([1.0, 2.0, 3.0], Horner(2))
-        >>> coef.tolist()
-        [2.0, -2.5, 0.375]
+        >>> from surffit.bases import Chebyshev
+        >>> Chebyshev(2, domain=(0.0, 4.0)).derivatives([0.0, 2.0], orders=1).tolist()  # 1, s, 2 s^2 - 1 with s = (x - 2) / 2
+        [[0.0, 0.5, -2.0], [0.0, 0.5, 0.0]]
         """
-        values = np.asarray(coef, dtype=float)
-        nvars = self.nvars_known or other.nvars_known or 1
-        k = len(self.terms(nvars))
-        if values.shape != (k,):
-            msg = f"coef has shape {values.shape}, but the basis has {k} terms; give one number for each"
-            raise ShapeError(msg)
-        matrix = self.transition(other, nvars)
-        out = apply(matrix, values[:, None])[:, 0]
-        if covar is None:
-            return out, None
-        square = np.asarray(covar, dtype=float)
-        if square.shape != (k, k):
-            msg = f"covar has shape {square.shape}, but the basis has {k} terms; give a square of that size"
-            raise ShapeError(msg)
-        half = apply_dd(matrix, square)
-        mapped = _both_sides(matrix, half)
-        return out, (mapped + mapped.T) / 2
+        raise NotImplementedError
 
-    @property
-    def nvars_known(self) -> int | None:
-        """Number of variables, where domain, degrees or points tell it."""
-        if self.domain is not None:
-            return len(self.domain)
-        return len(self.degree) if isinstance(self.degree, tuple) else None
+    def evaluate(self, coef: Sequence[Any], coords: Sequence[Any]) -> Any:
+        """
+        The sum of coefficients times functions.
 
+        Parameters
+        ----------
+        coef : sequence
+            One for each function: numbers, or symbols of a graph.
+        coords : sequence
+            One for each variable: numbers or arrays; symbols too, where the functions have a graph.
 
-def _between(axis: Axis, base: Axis) -> Map:
-    """A variable's inner one as factor and shift of another inner one of the same variable."""
-    one = (np.asarray(1.0), np.asarray(0.0))
-    if axis == base:
-        return one, (np.asarray(0.0), np.asarray(0.0))
-    factor = dd_div((np.asarray(axis.scale), np.asarray(0.0)), (np.asarray(base.scale), np.asarray(0.0)))
-    moved = dd_mul(factor, base.shift)
-    return factor, dd_add(axis.shift, (-moved[0], -moved[1]))
+        Raises
+        ------
+        TraceError
+            For symbols, if the functions have no graph. (A fit then records them at the coordinates of the data.)
+        """
+        arrays = [numbers(values, self) for values in coords]
+        shape = np.broadcast_shapes(*(a.shape for a in arrays))
+        columns = self.columns(*arrays)
+        if all(isinstance(c, int | float | np.floating | np.integer) for c in coef):
+            return (columns @ np.asarray(coef, dtype=float)).reshape(shape)
+        out: Any = None
+        for c, column in zip(coef, columns.T, strict=True):
+            part = c * np.ascontiguousarray(column).reshape(shape)
+            out = part if out is None else out + part
+        return out
 
+    def penalty(self) -> np.ndarray | None:
+        """Rows R, (q, k), whose squared sum ``|R c|**2`` is the roughness of a surface with coefficients c; None where there is none."""
+        return None
 
-def _solve_transposed(V: DD, b: DD) -> DD:
-    """V' X = B for lower triangular V: back substitution, column block at once."""
-    k = len(V[0])
-    x = (np.zeros_like(b[0]), np.zeros_like(b[1]))
-    for i in range(k - 1, -1, -1):
-        row: DD = (b[0][i], b[1][i])
-        for j in range(i + 1, k):
-            v = V[0][j, i]
-            if v != 0.0 or V[1][j, i] != 0.0:
-                term = dd_mul((v, V[1][j, i]), (x[0][j], x[1][j]))
-                row = dd_add(row, (-term[0], -term[1]))
-        x[0][i], x[1][i] = dd_div(row, (V[0][i, i], V[1][i, i]))
-    return x
+    def convert(self, coef: Any, other: Basis, covar: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
+        """
+        Coefficients in another basis of the same functions: for polynomials.
+
+        Raises
+        ------
+        ParameterError
+            Always: these functions are no polynomials. See `PolynomialBasis.convert`.
+        """
+        refuse_conversion(self, other)
 
 
-def apply_dd(matrix: DD, b: np.ndarray) -> DD:
-    """A double-double matrix times a plain one, (k, r), in double-double."""
-    return dd_dot(b.T[None], matrix[0][:, None, :], matrix[1][:, None, :])
+def refuse_conversion(one: Basis, other: Any) -> NoReturn:
+    """
+    The error for a change of basis that is none.
+
+    Raises
+    ------
+    ParameterError
+    """
+    msg = (
+        f"{type(one).__name__} can't be converted to {type(other).__name__}: only polynomial bases have functions in common (Horner, "
+        "Chebyshev, Legendre, Orthonormal, Zernike); fit the surface's values in the other basis"
+    )
+    raise ParameterError(msg)
 
 
-def apply(matrix: DD, b: np.ndarray) -> np.ndarray:
-    """The same, rounded once."""
-    high, low = apply_dd(matrix, b)
-    return np.asarray(high + low)
+def numbers(values: Any, basis: Basis) -> np.ndarray:
+    """
+    A coordinate as an array of floats.
+
+    Raises
+    ------
+    TraceError
+        If it is a symbol of a graph.
+    """
+    from ..trace.graph import Node
+
+    if isinstance(values, Node):
+        msg = f"the functions of {type(basis).__name__} have no graph; they are known at coordinates only"
+        raise TraceError(msg)
+    return np.asarray(values, dtype=float)
 
 
-def _both_sides(matrix: DD, half: DD) -> np.ndarray:
-    """(M C) M', where both cancel."""
-    a, b = (matrix[0][None], matrix[1][None]), (half[0][:, None, :], half[1][:, None, :])
-    p = dd_mul(a, b)
-    from ..kernels.dd import dd_sum
+def checked_orders(orders: Any, nvars: int) -> tuple[int, ...]:
+    """
+    Orders of a partial derivative, one for each variable.
 
-    high, low = dd_sum(*p)
-    return np.asarray(high + low)
+    Raises
+    ------
+    ParameterError
+        If they aren't whole numbers from 0 up, one for each variable.
+    """
+    given = orders if isinstance(orders, tuple | list | np.ndarray) else (orders,)
+    try:
+        plain = tuple(operator.index(n) for n in given)
+    except TypeError:
+        plain = (-1,)
+    if len(plain) != nvars or min(plain) < 0:
+        msg = f"orders={orders!r} for {nvars} variable{'s' if nvars != 1 else ''}; give one whole number from 0 up for each, e.g. "
+        raise ParameterError(msg + repr((1,) + (0,) * (nvars - 1)))
+    return plain
 
 
 def require_variables(found: int, expected: int | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,18 +11,35 @@ import numpy as np
 
 from ..exceptions import ParameterError
 from ..kernels.dd import DD, dd_add, dd_div, dd_mul
-from .basis import Basis, Map, require_variables
+from .basis import require_variables
+from .polynomial import Map, PolynomialBasis
+from .product import ProductBasis
 from .terms import IDENTITY, Axis, Degree, Domain, Term, axis, checked_degree, checked_domain, terms
 
 
 @dataclass(frozen=True)
-class _Product(Basis):
-    """Products of polynomials of one variable each; a subclass says which."""
+class Classical(ProductBasis, PolynomialBasis):
+    """
+    Products of polynomials of one variable each, made by three-term recurrences.
+
+    Parameters
+    ----------
+    degree : int or tuple of int
+        Highest degree, or one for each variable.
+    domain : tuple of (low, high), optional
+        What is mapped onto [-1, 1] for each variable; a single pair for one variable. None: the variable itself.
+    nvars : int, optional
+        Number of variables; None: as the domain says, else as many as there are coordinates.
+    total : bool
+        Whether the sum of the degrees is limited, too (by the highest of them), or only each one.
+    """
 
     degree: Degree
     domain: Domain | None = None
     nvars: int | None = field(default=None, kw_only=True)
     total: bool = field(default=True, kw_only=True)
+
+    begins_with_one = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "degree", checked_degree(self.degree))
@@ -36,6 +54,7 @@ class _Product(Basis):
 
     @property
     def nvars_known(self) -> int | None:
+        """Number of variables, where domain, degrees or `nvars` tell it."""
         return self.nvars
 
     def terms(self, nvars: int | None = None) -> tuple[Term, ...]:
@@ -47,41 +66,34 @@ class _Product(Basis):
         require_variables(nvars, self.nvars)
         return (IDENTITY,) * nvars if self.domain is None else tuple(axis(*pair) for pair in self.domain)
 
-    def evaluate(self, coef: Sequence[Any], coords: Sequence[Any]) -> Any:
-        """The sum of coefficients times functions, for numbers, arrays, and symbols of a graph."""
-        known = self.terms(len(coords))
-        inner = [one(x) for one, x in zip(self.axes(len(coords)), coords, strict=True)]
-        return self._nested(list(zip(known, coef, strict=True)), 0, inner, self._factors(known, inner))
+    def axis_functions(self, i: int, x: Any, order: int = 0) -> np.ndarray:
+        """The polynomials of one variable, (n, degree + 1); see `ProductBasis.axis_functions`."""
+        one, degree = self._axis(i)
+        s = one(np.asarray(x, dtype=float).reshape(-1))
+        below: list[Any] = []
+        for d in range(order + 1):
+            below = self._derived(s, degree, d, below)
+        out = np.empty((degree + 1, s.size))
+        for row, function in zip(out, below, strict=True):
+            row[:] = function
+        return out.T * one.scale**order if order else out.T
 
-    def _factors(self, known: tuple[Term, ...], inner: list[Any]) -> list[list[Any]]:
-        return [self._functions(s, max(term[i] for term in known)) for i, s in enumerate(inner)]
+    def axis_factors(self, i: int, x: Any, highest: int) -> list[Any]:
+        """The polynomials of one variable up to a degree, for numbers, arrays, and symbols of a graph."""
+        return self._derived(self._axis(i)[0](x), highest, 0, [])
 
-    def _nested(self, entries: list[tuple[Term, Any]], i: int, inner: list[Any], factors: list[list[Any]]) -> Any:
-        """Sums inside sums: every function of the first variable is multiplied once."""
-        if i == len(inner):
-            return entries[0][1]
-        groups: dict[int, list[tuple[Term, Any]]] = {}
-        for term, c in entries:
-            groups.setdefault(term[i], []).append((term, c))
-        out: Any = None
-        for n, group in sorted(groups.items()):
-            part = self._nested(group, i + 1, inner, factors)
-            part = part * factors[i][n] if n else part
-            out = part if out is None else out + part
-        return out
+    def _axis(self, i: int) -> tuple[Axis, int]:
+        """Map and highest degree of one variable."""
+        return self.axes(self.nvars or i + 1)[i], self.degree[i] if isinstance(self.degree, tuple) else self.degree
 
-    def columns(self, *coords: Any) -> np.ndarray:
-        """The functions at coordinates; see `Basis.columns`."""
-        arrays = [np.asarray(values, dtype=float) for values in coords]
-        known = self.terms(require_variables(len(arrays), self.nvars))
-        inner = [one(x) for one, x in zip(self.axes(len(arrays)), arrays, strict=True)]
-        factors = self._factors(known, inner)
-        out = np.ones((len(known), *np.broadcast_shapes(*(a.shape for a in arrays))))
-        for column, term in zip(out, known, strict=True):
-            for i, n in enumerate(term):
-                if n:
-                    column *= factors[i][n]
-        return np.ascontiguousarray(out.reshape(len(known), -1).T)
+    def _derived(self, s: Any, degree: int, d: int, below: list[Any]) -> list[Any]:
+        """Derivatives of order d, with those of one order less: ``phi[n+1] = a s phi[n] - b phi[n-1]`` differentiated d times."""
+        out: list[Any] = [1.0, s] if d == 0 else [0.0, 1.0 if d == 1 else 0.0]
+        for n in range(1, degree):
+            times, less = (float(high) for high, _ in self._recurrence(n))
+            up = times * s * out[n] if d == 0 else times * (s * out[n] + d * below[n])
+            out.append(up - (out[n - 1] if less == 1.0 else less * out[n - 1]))
+        return out[: degree + 1]
 
     def expansion(self, maps: Sequence[Map]) -> DD:
         """The functions in monomials; see `Basis.expansion`."""
@@ -110,14 +122,6 @@ class _Product(Basis):
             high[n + 1], low[n + 1] = new
         return high, low
 
-    def _functions(self, s: Any, degree: int) -> list[Any]:
-        """The functions of one variable at s, degree 0 to `degree`."""
-        out: list[Any] = [1.0, s]
-        for n in range(1, degree):
-            times, less = (float(high) for high, _ in self._recurrence(n))
-            out.append(times * s * out[n] - (out[n - 1] if less == 1.0 else less * out[n - 1]))
-        return out
-
     @staticmethod
     def _recurrence(n: int) -> tuple[DD, DD]:
         """a, b of ``phi[n+1] = a s phi[n] - b phi[n-1]``, in double-double."""
@@ -129,20 +133,11 @@ def _number(value: float) -> DD:
 
 
 @dataclass(frozen=True)
-class Chebyshev(_Product):
+class Chebyshev(Classical):
     r"""
     Chebyshev polynomials of the first kind, :math:`T_i(s)\,T_j(t) \ldots`, on a domain.
 
-    Parameters
-    ----------
-    degree : int or tuple of int
-        Highest degree, or one for each variable.
-    domain : tuple of (low, high), optional
-        What is mapped onto [-1, 1] for each variable; a single pair for one variable. None: [-1, 1] itself.
-    nvars : int, optional
-        Number of variables; None: as the domain says, else as many as there are coordinates.
-    total : bool
-        Whether the sum of the degrees is limited, too (by the highest of them), or only each one.
+    Arguments as for `Classical`: degree, domain, nvars, total.
 
     Examples
     --------
@@ -156,20 +151,11 @@ class Chebyshev(_Product):
 
 
 @dataclass(frozen=True)
-class Legendre(_Product):
+class Legendre(Classical):
     r"""
     Legendre polynomials, :math:`P_i(s)\,P_j(t) \ldots`, on a domain: orthogonal under a constant weight there.
 
-    Parameters
-    ----------
-    degree : int or tuple of int
-        Highest degree, or one for each variable.
-    domain : tuple of (low, high), optional
-        What is mapped onto [-1, 1] for each variable; a single pair for one variable. None: [-1, 1] itself.
-    nvars : int, optional
-        Number of variables; None: as the domain says, else as many as there are coordinates.
-    total : bool
-        Whether the sum of the degrees is limited, too (by the highest of them), or only each one.
+    Arguments as for `Classical`: degree, domain, nvars, total.
 
     Examples
     --------
@@ -183,60 +169,48 @@ class Legendre(_Product):
 
 
 @dataclass(frozen=True)
-class Horner(_Product):
+class Horner(Classical):
     """
     Monomials, ``x**i * y**j ...``, evaluated in Horner's form.
 
-    Fit high degrees in another basis and convert: on coordinates of any size the columns of monomials are nearly alike.
+    For results that people read. Fit high degrees in another basis and convert: on coordinates of any size the columns of
+    monomials are nearly alike. With a domain they are monomials of its own variable s, which goes from -1 to 1: as easy to read,
+    with coefficients that keep their digits.
 
-    Parameters
-    ----------
-    degree : int or tuple of int
-        Highest degree, or one for each variable.
-    domain : None
-        Monomials have none; anything else is refused.
-    nvars : int, optional
-        Number of variables; None: as many as there are coordinates.
-    total : bool
-        Whether the sum of the degrees is limited, too (by the highest of them), or only each one.
+    Arguments as for `Classical`: degree, domain, nvars, total.
 
     Examples
     --------
     >>> Horner(2).columns([2.0, 3.0]).tolist()
     [[1.0, 2.0, 4.0], [1.0, 3.0, 9.0]]
+    >>> Horner(2, domain=(2000.0, 2010.0)).columns([2000.0, 2005.0, 2010.0]).tolist()
+    [[1.0, -1.0, 1.0], [1.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
     """
 
-    def __post_init__(self) -> None:
-        if self.domain is not None:
-            msg = f"domain={self.domain!r}: monomials have no domain; leave it out, or take Chebyshev or Legendre"
-            raise ParameterError(msg)
-        super().__post_init__()
+    def axis_functions(self, i: int, x: Any, order: int = 0) -> np.ndarray:
+        """The powers of one variable, (n, degree + 1); see `ProductBasis.axis_functions`."""
+        one, degree = self._axis(i)
+        s = one(np.asarray(x, dtype=float).reshape(-1))
+        powers = np.arange(degree + 1)
+        times = np.array([math.perm(n, order) * one.scale**order for n in powers.tolist()], dtype=float)
+        return times * s[:, None] ** np.maximum(powers - order, 0)
 
-    def _factors(self, known: tuple[Term, ...], inner: list[Any]) -> list[list[Any]]:
-        return []
+    def axis_factors(self, i: int, x: Any, highest: int) -> list[Any]:
+        """The variable alone: nesting needs no powers."""
+        return [self._axis(i)[0](x)]
 
-    def _nested(self, entries: list[tuple[Term, Any]], i: int, inner: list[Any], factors: list[list[Any]]) -> Any:
-        if i == len(inner):
+    def nested(self, entries: list[tuple[Term, Any]], i: int, factors: list[list[Any]]) -> Any:
+        """Horner's form: ``(c2 x + c1) x + c0``, with such sums of the other variables as coefficients."""
+        if i == len(factors):
             return entries[0][1]
         groups: dict[int, list[tuple[Term, Any]]] = {}
         for term, c in entries:
             groups.setdefault(term[i], []).append((term, c))
         out: Any = None
         for n in range(max(groups), -1, -1):
-            part = self._nested(groups[n], i + 1, inner, factors)
-            out = part if out is None else part + inner[i] * out
+            part = self.nested(groups[n], i + 1, factors)
+            out = part if out is None else part + factors[i][0] * out
         return out
-
-    def columns(self, *coords: Any) -> np.ndarray:
-        """The monomials at coordinates; see `Basis.columns`."""
-        arrays = [np.asarray(values, dtype=float) for values in coords]
-        known = self.terms(require_variables(len(arrays), self.nvars))
-        out = np.ones((len(known), *np.broadcast_shapes(*(a.shape for a in arrays))))
-        for column, term in zip(out, known, strict=True):
-            for x, n in zip(arrays, term, strict=True):
-                if n:
-                    column *= x**n
-        return np.ascontiguousarray(out.reshape(len(known), -1).T)
 
     @staticmethod
     def _recurrence(n: int) -> tuple[DD, DD]:

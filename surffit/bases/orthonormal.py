@@ -19,7 +19,8 @@ import numpy as np
 
 from ..exceptions import NonFiniteError, ShapeError
 from ..kernels.dd import DD, dd_add, dd_dot, dd_mul
-from .basis import Basis, Map, require_variables
+from .basis import checked_orders, require_variables
+from .polynomial import Map, PolynomialBasis
 from .terms import Axis, Degree, Domain, Term, axis, checked_degree, domain_of, terms
 
 # of a function's norm: what must be left of it beside the earlier ones to count as a direction of its own on the points
@@ -32,7 +33,7 @@ ROUNDING = 1e-14
 Steps = tuple[tuple[float, ...], ...]
 
 
-class Orthonormal(Basis):
+class Orthonormal(PolynomialBasis):
     """
     Polynomials orthonormal on given points; a fit to data on these points has the condition number 1.
 
@@ -127,30 +128,37 @@ class Orthonormal(Basis):
             out = out + c * function
         return out
 
-    def columns(self, *coords: Any) -> np.ndarray:
-        """The functions at coordinates; see `Basis.columns`."""
+    def derivatives(self, *coords: Any, orders: int | Sequence[int] = 1) -> np.ndarray:
+        """Exact partial derivatives; see `Basis.derivatives`."""
         arrays = [np.asarray(values, dtype=float) for values in coords]
-        require_variables(len(arrays), len(self.domain))
+        plain = checked_orders(orders, require_variables(len(arrays), len(self.domain)))
         shape = np.broadcast_shapes(*(a.shape for a in arrays))
-        columns = [np.broadcast_to(function, shape).reshape(-1) for function in self._functions(arrays)]
+        columns = [np.broadcast_to(function, shape).reshape(-1) for function in self._functions(arrays, plain)]
         return np.stack(columns, axis=1)
 
-    def _functions(self, coords: Sequence[Any]) -> list[Any]:
+    def _functions(self, coords: Sequence[Any], orders: Sequence[int] | None = None) -> list[Any]:
+        """The functions, or their derivatives: each step of the process is linear, so it is the same for both."""
         known = self.terms(len(coords))
         singles = []
-        for one, x, steps in zip(self.axes(len(coords)), coords, self.steps, strict=True):
+        for one, x, steps, order in zip(self.axes(len(coords)), coords, self.steps, orders or (0,) * len(coords), strict=True):
             s = one(x)
-            functions: list[Any] = [1.0]
-            for j, step in enumerate(steps):
-                functions.append(_step(s * functions[j] if j else s, step, functions))
-            singles.append(functions)
+            functions: list[Any] = []
+            for d in range(order + 1):
+                below, functions = functions, [0.0 if d else 1.0]
+                for j, step in enumerate(steps):
+                    raw = s * functions[j] if j or d else s
+                    functions.append(_step(raw + d * below[j] if d else raw, step, functions))
+            singles.append([f * one.scale**order for f in functions] if order else functions)
         if not self.joined:
             return singles[0]
-        out: list[Any] = [1.0]
+        first: Any = 1.0
+        for functions in singles:
+            first = first * functions[0]
+        out: list[Any] = [first]
         for term, step in zip(known[1:], self.joined, strict=True):
-            raw: Any = None
-            for functions, n in zip(singles, term, strict=True):
-                if n:
+            raw = None
+            for i, (functions, n) in enumerate(zip(singles, term, strict=True)):
+                if n or (orders and orders[i]):
                     raw = functions[n] if raw is None else raw * functions[n]
             out.append(_step(raw, step, out))
         return out

@@ -75,6 +75,18 @@ def terms(degree: Degree, nvars: int, total: bool) -> tuple[Term, ...]:
     return tuple(sorted(found, key=lambda term: (sum(term), tuple(-n for n in term))))
 
 
+def named(known: Sequence[Term], first: str = "c") -> tuple[str, ...]:
+    """
+    Names of coefficients by their terms.
+
+    Examples
+    --------
+    >>> named(terms(1, 2, True))
+    ('c0_0', 'c1_0', 'c0_1')
+    """
+    return tuple(first + "_".join(map(str, term)) for term in known)
+
+
 @dataclass(frozen=True)
 class Axis:
     """The map ``s = (x - centre) * scale`` of one variable; both are exact float64 numbers."""

@@ -13,14 +13,18 @@ import lmfit
 import numpy as np
 
 from ..exceptions import ExpressionError, LinearityError, ParameterError, TraceError
+from ..solve.gram import LONG_GRID
 from .bind_graph import bind_graph
 from .bind_numeric import bind_numeric
 from .bound import Bound, free_names, probe_value
 from .data import FitData
+from .meshgrid import open_grid
 from .structure import Structure, evaluate, same, signature, trace_model
 
 # positions along each axis at which a known graph is checked against its function again
 SAMPLE = 16
+# the same for a new graph, which is checked in full on fewer points than these
+FIRST_SAMPLE = 128
 # graphs that a model keeps
 KEPT = 32
 
@@ -93,24 +97,80 @@ def find_structure(
     options = tuple((name, id(value)) for name, value in data.coords.items() if name not in data.names)
     base = (signature(model), tuple(params), constraints, options, data.names)
     for concrete in (False,) if symbolic_only else (False, True) if data.elementwise else (True,):
+        if concrete and data.elementwise:
+            structure = _of_lines(model, params, data, cache, base, probe)
+            if structure is not None:
+                return structure
         key = (*base, tuple(id(data.coords[name]) for name in data.names)) if concrete else base
         known = cache.get(key)
-        if known is not None and _agrees(model, params, data, known, [probe], sample=True):
+        if known is not None and _agrees(model, params, data, known, [probe], SAMPLE):
             return known
         cache.pop(key, None)
-        try:
-            structure = trace_model(model, params, data.coords, data.names, concrete)
-        except (TraceError, ExpressionError):
-            continue
-        except Exception:  # noqa: BLE001, S112 - a user's function may raise anything when it is handed symbols
-            continue
-        if _agrees(model, params, data, structure, _perturbed(probe, params)):
-            # the oldest go: graphs of concrete coordinates hold the arrays alive; other threads may be at it too
-            for oldest in list(cache)[: max(0, len(cache) + 1 - KEPT)]:
-                cache.pop(oldest, None)
-            cache[key] = structure
-            return structure
+        structure = _traced(model, params, data, data.coords, concrete)
+        if structure is not None and _agrees(model, params, data, structure, _perturbed(probe, params)):
+            return _remembered(cache, key, structure)
     return None
+
+
+def _traced(model: lmfit.Model, params: lmfit.Parameters, data: FitData, coords: dict[str, Any], concrete: bool) -> Structure | None:
+    """The graph, or None where the function doesn't take symbols."""
+    try:
+        return trace_model(model, params, coords, data.names, concrete)
+    except (TraceError, ExpressionError):
+        return None
+    except Exception:  # noqa: BLE001 - a user's function may raise anything when it is handed symbols
+        return None
+
+
+def _remembered(cache: dict[Any, Structure], key: Any, structure: Structure) -> Structure:
+    # the oldest go: graphs of concrete coordinates hold the arrays alive; other threads may be at it too
+    for oldest in list(cache)[: max(0, len(cache) + 1 - KEPT)]:
+        cache.pop(oldest, None)
+    cache[key] = structure
+    return structure
+
+
+def _of_lines(
+    model: lmfit.Model, params: lmfit.Parameters, data: FitData, cache: dict[Any, Structure], base: tuple[Any, ...], probe: dict[str, float]
+) -> Structure | None:
+    """
+    The graph that holds the open coordinates of a large rectangular grid; None where there is no such grid.
+
+    What a function looks up in tables (splines, interpolation) is then short: a line along one axis. The function must give on open
+    coordinates what it gives on those of the data's shape.
+    """
+    if data.data.size < LONG_GRID or min(data.shape) < 2:
+        return None
+    axes, arrays = open_grid(data.shape, [data.coords[name] for name in data.names])
+    if axes is None or len(set(axes)) < 2:
+        return None
+    lines = dict(zip(data.names, arrays, strict=True))
+    key = (*base, data.shape, *(line.tobytes() for line in arrays))
+    known = cache.get(key)
+    coords = {**data.coords, **lines}
+    if known is not None and _agrees(model, params, data, known, [probe], coords=coords):
+        return known
+    structure = _traced(model, params, data, coords, concrete=True)
+    if structure is None:
+        return None
+    structure.shape = (data.shape[0], data.shape[1])
+    structure.kept = tuple(value for name, value in data.coords.items() if name not in data.names)
+    if not _agrees(model, params, data, structure, _perturbed(probe, params), coords=coords):
+        return None
+    whole = evaluate(model, probe | _tied(structure, probe, params), data.coords)
+    if np.shape(whole) != data.shape or not _agrees(model, params, data, structure, [probe], theirs=whole):
+        return None
+    return _remembered(cache, key, structure)
+
+
+def _tied(structure: Structure, values: dict[str, float], params: lmfit.Parameters) -> dict[str, float]:
+    """Values of the constrained parameters."""
+    free = tuple(name for name in params if name not in structure.constraints)
+    out = {}
+    for name in structure.constraints:
+        program = structure.constraint_program(name, (), free)
+        out[name] = float(program.value([], [], [values[n] for n in free], (0.0,) * len(program.coordinates)))
+    return out
 
 
 def _perturbed(probe: dict[str, float], params: lmfit.Parameters) -> list[dict[str, float]]:
@@ -128,34 +188,36 @@ def _perturbed(probe: dict[str, float], params: lmfit.Parameters) -> list[dict[s
 
 
 def _agrees(
-    model: lmfit.Model, params: lmfit.Parameters, data: FitData, structure: Structure, points: list[dict[str, float]], sample: bool = False
-) -> bool:
-    """Whether the graph gives what the function gives; with `sample`, on a few points only."""
+    model: lmfit.Model, params: lmfit.Parameters, data: FitData, structure: Structure, points: list[dict[str, float]],
+    sample: int = FIRST_SAMPLE, coords: dict[str, Any] | None = None, theirs: Any = None,
+) -> bool:  # fmt: skip
+    """
+    Whether the graph gives what the function gives, at up to `sample` positions along each axis where coordinates are symbols.
+
+    `coords` are coordinates to evaluate the function at in place of the data's, `theirs` what it gave already.
+    """
     names = structure.parameters
     program = structure.program((), (), names)
-    given = _sampled(data) if sample and not structure.concrete else data.coords
-    coords = tuple(given[name] for name in program.coordinates)
-    free = tuple(name for name in params if name not in structure.constraints)
+    given = coords or (data.coords if structure.concrete else _sampled(data, sample))
+    at = tuple(given[name] for name in program.coordinates)
     for point in points:
-        values = dict(point)
-        for name in structure.constraints:
-            constraint = structure.constraint_program(name, (), free)
-            values[name] = float(constraint.value([], [], [values[n] for n in free], (0.0,) * len(constraint.coordinates)))
+        values = point | _tied(structure, point, params)
         try:
-            theirs = evaluate(model, values, given)
+            value = evaluate(model, values, given) if theirs is None else theirs
         except Exception:  # noqa: BLE001 - whatever the function raises at a probe, the graph isn't confirmed there
             return False
-        if not same(program.value([], [], [values[n] for n in names], coords), theirs):
+        if not same(program.value([], [], [values[n] for n in names], at), value):
             return False
     return True
 
 
-def _sampled(data: FitData) -> dict[str, Any]:
-    """Coordinates at up to SAMPLE positions along each axis: enough to notice that a function has changed."""
-    if data.data.size <= SAMPLE**2:
+def _sampled(data: FitData, sample: int) -> dict[str, Any]:
+    """Coordinates at about `sample` positions along each axis: enough to notice that a function has changed."""
+    if data.data.size <= sample**2:
         return data.coords
     ndim = len(data.shape)
-    steps = [max(1, length // SAMPLE) for length in data.shape]
+    # one long axis has as many positions as two shorter ones
+    steps = [max(1, length // (sample if ndim > 1 else sample**2)) for length in data.shape]
     out = dict(data.coords)
     for name in data.names:
         array = data.coords[name]

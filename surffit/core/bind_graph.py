@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import lmfit
 import numpy as np
 
 from ..exceptions import LinearityError
-from ..solve.gram import LONG_GRID, LONG_ROWS, BlockMoments, GridMoments, LongMoments, row_blocks
+from ..solve.gram import LONG_GRID, LONG_ROWS, BlockMoments, LongMoments, row_blocks
+from ..solve.grid import GridMoments
+from ..solve.gridproblem import GridProblem, in_range, largest_row
 from ..solve.problem import Problem
 from ..trace.emit import Program
 from .bound import Bound, check_shape, no_start, probe_value, starts_of, value_of
 from .data import FitData, shape_mismatch
 from .kernels import GraphKernel, GridProgramKernel
+from .meshgrid import open_grid
 from .structure import Structure, same
 
 
@@ -41,7 +43,9 @@ def _plan(
 ) -> Plan:
     """Divide the parameters; kept with the structure for the next fit of the same kind."""
     program = structure.program((), (), structure.parameters)
-    if structure.concrete:
+    if structure.shape is not None:
+        pass  # the shape was looked at with the graph
+    elif structure.concrete:
         coords = [data.coords[name] for name in program.coordinates]
         check_shape(model, data, program.value([], [], [probe_value(params[n]) for n in structure.parameters], coords))
     elif program.coordinates:
@@ -95,29 +99,62 @@ def bind_graph(
         raise no_start([name for name, value in zip(nonlinear, start[:m], strict=True) if not np.isfinite(value)], model)
     start[:m] = np.clip(start[:m], lower[:m], upper[:m])
     fixed = [probe_value(params[name]) for name in known]
+    bound = _on_grid(structure, plan, data, fixed, lower, upper)
+    problem, moments = bound if bound is not None else _by_rows(structure, plan, data, fixed, lower, upper)
+    return Bound(problem, moments, names, nonlinear, linear, plan.unused, plan.stepped, start, structure, "graph")
+
+
+def _on_grid(
+    structure: Structure, plan: Plan, data: FitData, fixed: list[float], lower: np.ndarray, upper: np.ndarray
+) -> tuple[Problem, LongMoments] | None:
+    """On a large rectangular grid, where all columns are short sums of products."""
+    y, w, used = data.data, data.weights, data.used
+    if (structure.concrete and structure.shape is None) or structure.graph.is_complex or np.iscomplexobj(y) or data.n_used < LONG_GRID:
+        return None
+    compiled = plan.program
+    # with excluded points the grid is in the whole coordinates
+    axes, arrays = open_grid(data.shape, [data.coords[name] for name in compiled.coordinates]) if structure.shape is None else ([], [])
+    if axes is None or not all(np.isfinite(a.sum()) for a in arrays):
+        return None
+    program = structure.grid(plan.nonlinear, plan.linear, plan.known, dict(zip(compiled.coordinates, axes, strict=True)))
+    if program is None or not in_range(largest := largest_row(y, w)):
+        return None
+    lines = {
+        name: np.ascontiguousarray(np.broadcast_to(a, data.shape)[0] if axis else np.broadcast_to(a, data.shape)[:, 0])
+        for name, a, axis in zip(compiled.coordinates, arrays, axes, strict=True)
+    }
+    kernel = GraphKernel(compiled, fixed, arrays, None if used is None else data.select)
+    m, k = len(plan.nonlinear), len(plan.linear)
+    problem = GridProblem(kernel, y, w, used, largest, m, k, lower, upper)
+    grid_kernel = GridProgramKernel(program, fixed, [lines[name] for name in program.coordinates])
+    return problem, GridMoments(grid_kernel, y, w, used, m)
+
+
+def _by_rows(
+    structure: Structure, plan: Plan, data: FitData, fixed: list[float], lower: np.ndarray, upper: np.ndarray
+) -> tuple[Problem, LongMoments | None]:
+    """Whole columns, or blocks of rows where they are long."""
     y, w = data.data, data.weights
-    is_complex = structure.graph.is_complex
-    if is_complex and not np.iscomplexobj(y):
+    if structure.graph.is_complex and not np.iscomplexobj(y):
         y = y.astype(complex)
     compiled = plan.program
     arrays = [data.coords[name] for name in compiled.coordinates]
-    select, axes = None, None
+    select = None
     if structure.concrete:
         if data.used is not None or np.ndim(y) == 0:
             select = data.select
     elif data.used is not None:
         arrays = [array if np.ndim(array) == 0 else data.select(array) for array in arrays]
     else:
-        axes, arrays = _open_grid(data.shape, arrays)
+        _, arrays = open_grid(data.shape, arrays)
     if data.used is not None:
         y, w = y[data.used], None if w is None else w[data.used]
     kernel = GraphKernel(compiled, fixed, arrays, select)
-    problem = Problem(kernel, y, w, m, len(linear), lower, upper)
-    moments = None
-    if problem.N >= LONG_GRID and m:
-        open_grid = None if axes is None else (axes, arrays)
-        moments = _moments(structure, problem, kernel, data, nonlinear, linear, known, fixed, is_complex, open_grid)
-    return Bound(problem, moments, names, nonlinear, linear, plan.unused, plan.stepped, start, structure, "graph")
+    problem = Problem(kernel, y, w, len(plan.nonlinear), len(plan.linear), lower, upper)
+    if not problem.m or problem.N < LONG_ROWS or structure.concrete or select is not None:
+        return problem, None
+    parts = row_blocks(problem.shape)
+    return problem, BlockMoments(problem, [(kernel.part(rows[0], problem.shape[0]), rows) for rows in parts])
 
 
 def _matters(name: str, structure: Structure, params: lmfit.Parameters, data: FitData) -> bool:
@@ -163,48 +200,3 @@ def _linear_names(
             msg = f"{one} and {two} were stated as linear, but they multiply each other in {model.name}; state only one of them"
             raise LinearityError(msg, pair=(one, two))
     return wanted
-
-
-def _open_grid(shape: tuple[int, ...], arrays: list[Any]) -> tuple[list[int] | None, list[Any]]:
-    """Coordinates of a rectangular grid cut down to open ones, with the axis of each; unchanged otherwise."""
-    if len(shape) != 2 or not arrays:
-        return None, arrays
-    axes, out = [], []
-    for array in arrays:
-        a = np.asarray(array)
-        a = a.reshape((1,) * (2 - a.ndim) + a.shape) if a.ndim < 2 else a
-        if a.shape[0] == 1 or (a.shape == shape and a[-1, 0] == a[0, 0] and (a == a[:1]).all()):
-            axes.append(1)
-            out.append(a[:1])
-        elif a.shape[1] == 1 or (a.shape == shape and a[0, -1] == a[0, 0] and (a == a[:, :1]).all()):
-            axes.append(0)
-            out.append(a[:, :1])
-        else:
-            return None, arrays
-    return axes, out
-
-
-def _moments(
-    structure: Structure, problem: Problem, kernel: GraphKernel, data: FitData, nonlinear: tuple[str, ...], linear: tuple[str, ...],
-    known: tuple[str, ...], fixed: list[float], is_complex: bool, open_grid: tuple[list[int], list[Any]] | None,
-) -> LongMoments | None:  # fmt: skip
-    """How to sum over rows without holding columns: rank-1 grid factors, or blocks."""
-    compiled = kernel.program
-    if not structure.concrete and not is_complex and problem.unit == 1.0:
-        # with excluded points the coordinates were cut; the grid is in the whole ones
-        axes, arrays = open_grid or _open_grid(data.shape, [data.coords[name] for name in compiled.coordinates])
-        if axes is not None and all(np.isfinite(a.sum()) for a in arrays):
-            program = structure.grid(nonlinear, linear, known, dict(zip(compiled.coordinates, axes, strict=True)))
-            if program is not None:
-                lines = [np.ascontiguousarray(np.broadcast_to(a, data.shape)[0] if axis else np.broadcast_to(a, data.shape)[:, 0])
-                         for a, axis in zip(arrays, axes, strict=True)]  # fmt: skip
-                w = data.weights
-                if data.used is not None and w is None:
-                    w = data.used.astype(float)
-                order = [compiled.coordinates.index(name) for name in program.coordinates]
-                grid_kernel = GridProgramKernel(program, fixed, [lines[i] for i in order])
-                return GridMoments(grid_kernel, data.data, w, data.used, problem.m)
-    if structure.concrete or kernel.select is not None or problem.N < LONG_ROWS:
-        return None
-    parts = row_blocks(problem.shape)
-    return BlockMoments(problem, [(kernel.part(rows[0], problem.shape[0]), rows) for rows in parts])

@@ -57,7 +57,10 @@ class Conditioning:
     saddle : dict
         Direction in which the end point is not a minimum; empty at a minimum.
     engine : str
-        Which solver walked.
+        How the columns were looked at. On a rectangular grid, where they are short sums of products g(y) h(x): "grid" (their
+        factors; no column was ever formed) or "grid rows" (the same, with weights so uneven that blocks of rows were factored).
+        Elsewhere: "linear" or "dense" (whole columns), "normal" (their products), "gram" (sums over blocks of rows), "blocks" (data
+        set by data set), "minpack" (a small problem, by MINPACK), "trust-region" and "full" (all parameters at once).
     """
 
     rank: int
@@ -149,7 +152,8 @@ def assess(outcome: Outcome, covariance: Covariance) -> Conditioning:
     weak = tuple((direction(v, names), float(e)) for v, e in zip(thin, errors, strict=True))
     held = np.flatnonzero(solution.held)
     g = here.gradient()
-    at_bound = {names[j]: "min" if here.p[j] <= problem.lower[j] else "max" for j in held}
+    # by the nearer bound: medians of samples lie beside the one the minimum is on
+    at_bound = {names[j]: "min" if here.p[j] - problem.lower[j] <= problem.upper[j] - here.p[j] else "max" for j in held}
     raw_condition = 1.0
     if here.free.size:
         full = here.f.rank == here.free.size

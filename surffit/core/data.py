@@ -16,6 +16,7 @@ import numpy as np
 
 from ..exceptions import DataError, DataWarning, ShapeError
 from .containers import Opened, align, finite_or_raise, is_array_like, numbers, open_container, users_line
+from .meshgrid import repeated, trimmed
 
 NAN_POLICIES = ("raise", "omit")
 
@@ -76,7 +77,7 @@ class FitData:
     @property
     def n_used(self) -> int:
         """Number of usable points."""
-        return self.data.size if self.used is None else int(self.used.sum())
+        return self.data.size if self.used is None else int(np.count_nonzero(self.used))
 
     @property
     def index(self) -> Any:
@@ -95,6 +96,17 @@ class FitData:
         """The used points of an array that broadcasts to the data's shape, 1-D."""
         whole = np.broadcast_to(array, self.shape)
         return whole.reshape(-1) if self.used is None else whole[self.used]
+
+    def values(self, name: str) -> np.ndarray:
+        """All values that a coordinate has at used points, each at least once, 1-D: on a grid as few as its lines have."""
+        array = np.asarray(self.coords[name])
+        short = trimmed(array)
+        if self.used is None:
+            return short.reshape(-1)
+        if short.size == array.size or array.shape != self.shape:
+            return self.select(array)
+        gone = tuple(i for i in range(array.ndim) if short.shape[i] != array.shape[i])
+        return short[self.used.any(axis=gone, keepdims=True)]
 
     def expand(self, values: np.ndarray) -> np.ndarray:
         """Values of the used points back in the data's shape, nan where excluded."""
@@ -159,7 +171,7 @@ def open_door(
     elementwise = _elementwise(opened.values.shape, {name: ready[name] for name in names})
     errors = _weights(data, opened, weights=weights, sigma=sigma, var=var, ivar=ivar)
     used = _usable(data, opened, mask, errors)
-    masked = 0 if used is None else int(used.size - used.sum())
+    masked = 0 if used is None else int(used.size - np.count_nonzero(used))
     if masked:
         notes.append(f"{masked} of {opened.values.size} points are excluded by mask or zero weight.")
     used, omitted = _finite(opened, ready, names, elementwise, used, nan_policy)
@@ -186,6 +198,10 @@ def _coordinate(name: str, value: Any, data: Any, opened: Opened, units: dict[st
             _refuse_ragged(name, value)
         return value
     value = align(value, data, name)
+    grid = repeated(value, opened.values.shape)
+    if grid is not None:
+        _warn_coarse(name, trimmed(grid), value.dtype)
+        return grid
     if is_time(value):
         seconds, epochs[name] = seconds_since(value)
         since = f" since {epochs[name]}" if epochs[name] is not None else ""
@@ -321,6 +337,8 @@ def _weights(data: Any, opened: Opened, **given: Any) -> np.ndarray | None:
     else:
         what = present[0]
         array = _aligned_array(given[what], data, opened, what)
+    if opened.mask is None and not np.iscomplexobj(array) and array.size and (plain := _plain_weights(what, array)) is not None:
+        return plain
     outside = np.zeros(array.shape, dtype=bool) if opened.mask is None else opened.mask
     if np.iscomplexobj(array) and not np.iscomplexobj(opened.values):
         msg = f"{what} is complex but the data are real"
@@ -359,6 +377,16 @@ def _weights(data: Any, opened: Opened, **given: Any) -> np.ndarray | None:
     return np.where(outside, 0.0, out)
 
 
+def _plain_weights(what: str, array: np.ndarray) -> np.ndarray | None:
+    """1/sigma where every error is an ordinary positive number, which two passes tell; else None."""
+    few = trimmed(array)
+    low, high = float(few.min()), float(few.max())
+    if not 1e-150 < low <= high < 1e150:
+        return None
+    out = few if what == "weights" else np.sqrt(few) if what == "ivar" else 1.0 / (few if what == "sigma" else np.sqrt(few))
+    return np.broadcast_to(out, array.shape)
+
+
 def _usable(data: Any, opened: Opened, mask: Any, weights: np.ndarray | None) -> np.ndarray | None:
     """Points that neither a mask nor a zero weight excludes; None if all."""
     excluded = None if opened.mask is None else np.array(opened.mask)
@@ -375,14 +403,16 @@ def _usable(data: Any, opened: Opened, mask: Any, weights: np.ndarray | None) ->
             raise ShapeError(msg)
         excluded = array if excluded is None else excluded | array
     if weights is not None:
-        zero = weights == 0
-        if zero.any():
+        few = trimmed(weights)
+        zero = weights == 0 if np.iscomplexobj(weights) or not few.min(initial=1.0) > 0 else None
+        if zero is not None and zero.any():
             excluded = zero if excluded is None else excluded | zero
     return None if excluded is None or not excluded.any() else ~excluded
 
 
 def _all_finite(array: np.ndarray) -> bool:
     """Whether every value is finite; by a dot product, the fastest pass there is, where squares stay inside float64."""
+    array = trimmed(array)
     if array.dtype.kind != "c" and array.flags.c_contiguous:
         flat = array.reshape(-1)
         with np.errstate(all="ignore"):

@@ -105,16 +105,16 @@ def _errors(result: SurfaceResult, posterior: Any, half: np.ndarray) -> None:
         correlation = np.where(sd * sd[:, None] > 0, matrix / sd / sd[:, None], np.nan)
     n = result.nvarys
     errors = np.array([sd[at[name]] if name in at else result.params[name].stderr for name in result.var_names])
-    whole = np.full((n, n), np.nan)
+    related = np.full((n, n), np.nan)
     sure = [i for i, name in enumerate(result.var_names) if name in at]
     for i in sure:
         for j in sure:
-            whole[i, j] = correlation[at[result.var_names[i]], at[result.var_names[j]]]
-    result.covar = matrix_of(errors, whole)
+            related[i, j] = correlation[at[result.var_names[i]], at[result.var_names[j]]]
+    result.covar = matrix_of(errors, related)
     result.covar_source, result.errorbars = "mcmc", True
     for name, par in result.params.items():
         if name in at:
             par.stderr = float(half[at[name]])
     for i in sure:
-        others = {result.var_names[j]: float(whole[i, j]) for j in sure if j != i}
+        others = {result.var_names[j]: float(related[i, j]) for j in sure if j != i}
         result.params[result.var_names[i]].correl = others

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ def reason(result: SurfaceResult) -> str:
     status, m = result.status, len(bound.nonlinear)
     dead = {n for n, none in zip(bound.names, solution.no_effect, strict=True) if none}
     named = {
-        Status.AT_BOUND: _at_bound([n for n, on in zip(bound.names, solution.held, strict=True) if on]),
+        Status.AT_BOUND: _at_bound([n for n, on in zip(bound.names, solution.held, strict=True) if on], result),
         Status.NO_EFFECT_AT_START: _no_effect(result, [n for n, none in zip(bound.names[:m], solution.no_effect[:m], strict=True) if none]),
         Status.RANK_DEFICIENT: _deficient(
             [n for n, lost in zip(bound.names, result._covariance.undetermined, strict=True) if lost and n not in dead]
@@ -79,9 +80,18 @@ def reason(result: SurfaceResult) -> str:
     return " ".join(sentences)
 
 
-def _at_bound(names: list[str]) -> str:
+def _sampled(result: SurfaceResult, name: str) -> bool:
+    """Whether a parameter whose minimum is on a bound has an error all the same: that of samples."""
+    stderr = result.params[name].stderr
+    return stderr is not None and math.isfinite(stderr)
+
+
+def _at_bound(names: list[str], result: SurfaceResult) -> str:
     if not names:
         return ""
+    if all(_sampled(result, name) for name in names):
+        return f"The minimum lies on a bound of {listed(names)}."
+    names = [name for name in names if not _sampled(result, name)]
     one = len(names) == 1
     return (
         f"{listed(names)} ended on {'a bound; its' if one else 'bounds; their'} stderr is nan, "
@@ -268,6 +278,9 @@ def _bounds(result: SurfaceResult, c: Conditioning) -> list[str]:
         par = result.params[name]
         bound = par.min if side == "min" else par.max
         gain = c.multipliers.get(name, 0.0)
+        if _sampled(result, name):
+            lines.append(f"The minimum lies at the {side} = {bound:.6g} of {name}; its value and error are those of the samples.")
+            continue
         if bound != par.value and result._call.priors:
             text = f"{name} is on the {side} = {par.value:.6g} of its prior, which calls all beyond impossible: stderr is nan, and the "
             text += "other errors hold with it fixed there."
@@ -353,6 +366,9 @@ def _errors(result: SurfaceResult, c: Conditioning) -> list[str]:
 
 def _effort(result: SurfaceResult, c: Conditioning) -> list[str]:
     lines = []
+    if c.engine in ("grid", "grid rows") and result._outcome is not None:
+        how = "from its factors along the rows and the columns" if c.engine == "grid" else "in blocks of rows, for its uneven weights"
+        lines.append(f"The data are a rectangular grid, on which the model is a sum of products: it was solved {how}, never as a whole.")
     if c.restarts:
         times = {1: "once", 2: "twice"}.get(c.restarts, f"{c.restarts} times")
         lines.append(f"The first walk ended badly; the fit was started again {times} in the full space, and the lower chi-square kept.")

@@ -147,12 +147,13 @@ class NumericKernel:
 
 
 class GridProgramKernel:
-    """Rank-1 terms on a rectangular grid, for `solve.gram.GridMoments`."""
+    """Rank-1 terms on a rectangular grid, for `solve.grid.GridMoments`."""
 
     def __init__(self, program: Any, known: Sequence[float], coords: Sequence[np.ndarray]) -> None:
         self.program = program
         self.known = [float(v) for v in known]
         self.coords = tuple(coords)
+        self.has_fixed: bool = program.has_fixed
 
     def columns(self, alpha: np.ndarray) -> Any:
         return self.program.columns(alpha.tolist(), self.known, self.coords)

@@ -22,7 +22,7 @@ from ..solve.separable import DenseEngine
 from ..solve.status import Status
 from ..solve.verdict import Solution
 from .methods import VECTOR, by_lmfit
-from .priors import read
+from .priors import read, roughness
 
 if TYPE_CHECKING:
     from .bound import Bound
@@ -164,8 +164,8 @@ def wrap(bound: Bound, data: FitData, params: lmfit.Parameters, request: FitCall
     problem = bound.problem
     if kind_of(request.loss) != "linear":
         problem = Reweighted(problem, term_of(request, data, problem))
-    if request.priors:
-        priors = read(request.priors, bound, params)
+    if request.priors or request.roughness:
+        priors = [*read(request.priors or {}, bound, params), *roughness(request.roughness, bound, params)]
         likelihood = isinstance(problem, Reweighted) and problem.term.likelihood
         problem = PriorProblem(problem, priors, 1.0 if likelihood else problem.unit)
     return replace(bound, problem=problem, moments=None)

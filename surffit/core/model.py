@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import lmfit
 import numpy as np
@@ -15,12 +15,15 @@ from ..trace.expression import graph_of
 from ..trace.function import GraphFunction
 from .data import NAN_POLICIES
 from .documented import Documented
+from .example import Exemplified
 from .fitting import fit
+from .guessing import Guessing
 from .keywords import errors_or_starts, has_option, sort_keywords
 from .outcome import FitCall
 from .parameters import check_parameters, complete, untouched, with_starts
 from .result import SurfaceResult
 from .structure import Structure, own_eval, trace_model
+from .sums import guess_sum
 
 # keywords of `fit` that a parameter of the same name would shadow
 RESERVED = (
@@ -29,7 +32,7 @@ RESERVED = (
 )  # fmt: skip
 
 
-class SurfaceModel(Documented, lmfit.Model):
+class SurfaceModel(Documented, Exemplified, Guessing, lmfit.Model):
     """
     A plain function of named arguments as a model: traced, its linear parameters solved exactly.
 
@@ -91,7 +94,7 @@ class SurfaceModel(Documented, lmfit.Model):
         if isinstance(linear, str):
             linear = (linear,)
         self._stated_linear: tuple[str, ...] | None = None if linear is None else tuple(linear)
-        self._structures: dict[Any, Structure] = {}
+        self._structures: dict[Any, Any] = {}
         if not hasattr(func, "__name__") and not hasattr(func, "argnames"):
             func = _Named(func)
         independent = list(independent_vars) if independent_vars is not None else None
@@ -118,13 +121,18 @@ class SurfaceModel(Documented, lmfit.Model):
         """Names of the parameters that are solved exactly: stated, or found in the function's graph."""
         if self._stated_linear is not None:
             return tuple(self.prefix + n if self.prefix and not n.startswith(self.prefix) else n for n in self._stated_linear)
+        key = ("linear", tuple(self.param_names), tuple((n, h.get("vary"), h.get("expr")) for n, h in self.param_hints.items()))
+        if not isinstance(self, CompositeModel) and key in self._structures:
+            return cast(tuple[str, ...], self._structures[key])
         structure = self._traced()
         if structure is None:
             return ()
         with untouched(self):
             params = self.make_params()
         varying = tuple(n for n in structure.parameters if params[n].vary)
-        return tuple(structure.linear(varying, varying).names)
+        names = tuple(structure.linear(varying, varying).names)
+        self._structures[key] = names
+        return names
 
     @property
     def graph(self) -> Any:
@@ -394,9 +402,40 @@ class SurfaceComposite(SurfaceModel, CompositeModel):
         return lmfit.Model.make_funcargs(self, params, kwargs, strip)
 
     def guess(self, data: Any, *args: Any, **kws: Any) -> lmfit.Parameters:
-        """Not known for a composite; guess its parts."""
-        msg = f"guess() is not known for the composite {self.name}; guess its parts and add their Parameters"
-        raise NotImplementedError(msg)
+        """
+        Starts of a sum or difference from data: what is linear in all its parameters first, then the other terms by their own `guess`.
+
+        Parameters
+        ----------
+        data : array_like
+            Points that are not finite are left out.
+        *args
+            Coordinates in the order of `independent_vars`.
+        **kws
+            Coordinates by name, and values that override the guess.
+
+        Returns
+        -------
+        lmfit.Parameters
+
+        Raises
+        ------
+        NotImplementedError
+            For products and quotients, and for terms without a `guess`.
+        """
+        if self.op not in (operator.add, operator.sub):
+            msg = f"guess() is not known for the product or quotient {self.name}; guess its parts and add their Parameters"
+            raise NotImplementedError(msg)
+        names = [name for name in self.independent_vars if not has_option(self, name)]
+        given = {**dict(zip(names, args, strict=False)), **{name: kws.pop(name) for name in names if name in kws}}
+        missing = [name for name in names if name not in given]
+        unknown = [name for name in kws if name not in self.param_names]
+        if missing or unknown:
+            msg = f"guess() of {self.name} lacks the coordinate {missing[0]}; pass {missing[0]}=..." if missing else (
+                f"guess() of {self.name} got {unknown[0]!r}, which is neither a coordinate nor a parameter ({', '.join(self.param_names)})"
+            )  # fmt: skip
+            raise ParameterError(msg, name=(missing or unknown)[0])
+        return guess_sum(self, data, given, kws)
 
 
 class LmfitModel(SurfaceModel):

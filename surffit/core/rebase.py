@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..bases.basis import apply
+from ..bases.polynomial import apply
 from ..exceptions import ConditionWarning, ParameterError
 from ..kernels.dd import DD
 from .parameters import copy_parameters

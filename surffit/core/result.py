@@ -119,7 +119,9 @@ class SurfaceResult(Inference, Geometry, Output):
         # parameters that the data don't determine, or that a bound holds, use up no freedom
         self.nfree = problem.N - here.f.rank
         chi2 = here.chi2 / problem.unit / problem.unit
-        self.residual = here.r / problem.unit if problem.unit != 1.0 else here.r
+        del self.__dict__["residual"]  # made when somebody asks for it
+        if here.has_r:
+            self.residual = self._make_residual()
         self.chisqr = max(chi2, 1e-250 * self.ndata)
         self.redchi = chi2 / max(1, self.nfree)
         likelihood = self.ndata * float(np.log(self.chisqr / self.ndata))
@@ -194,6 +196,13 @@ class SurfaceResult(Inference, Geometry, Output):
         ):  # fmt: skip
             setattr(out, name, getattr(self, name))
         return out
+
+    def _make_residual(self) -> np.ndarray:
+        if self._outcome is None:
+            msg = "the residual is not part of this result; fit again to have it"
+            raise AttributeError(msg)
+        problem, here = self._outcome.bound.problem, self._outcome.solution.here
+        return here.r / problem.unit if problem.unit != 1.0 else here.r
 
     def _make_rsquared(self) -> float:
         data = np.asarray(self.observed.select(self.observed.data))
@@ -311,7 +320,7 @@ class SurfaceResult(Inference, Geometry, Output):
     def __getstate__(self) -> dict[str, Any]:
         # reports and numbers travel; compiled code and callbacks stay
         if "_names" in self.__dict__ and self._outcome is not None:
-            for name in ("conditioning", "best_fit", "uvars", "init_params", "reason", "message"):
+            for name in ("conditioning", "residual", "best_fit", "uvars", "init_params", "reason", "message"):
                 getattr(self, name)
             self._explained = self.explain()
         state = dict(self.__dict__)
@@ -357,6 +366,7 @@ _LAZY: dict[str, Any] = {
     "init_params": lambda r: _initial(r),
     "init_values": lambda r: r.model._make_all_args(r.init_params),
     "best_values": lambda r: r.model._make_all_args(r.params),
+    "residual": lambda r: r._make_residual(),
     "uvars": lambda r: uncertainty.ufloats(r),
     "rsquared": lambda r: r._make_rsquared(),
     "reason": lambda r: words.reason(r),

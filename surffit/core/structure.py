@@ -118,6 +118,8 @@ class Structure:
         Independent variables that stand as symbols; empty if the graph holds concrete arrays.
     concrete : bool
         The coordinates are part of the graph, which therefore belongs to them.
+    shape : tuple of int or None
+        Of the grid, where the coordinates in the graph are its open ones.
     kept : tuple
         Objects that must stay alive as long as the cache key that names them by identity.
     """
@@ -128,6 +130,7 @@ class Structure:
     coordinates: tuple[str, ...]
     concrete: bool
     kept: tuple[Any, ...] = ()
+    shape: tuple[int, int] | None = None
     plans: dict[Any, Any] = field(default_factory=dict)
     _linear: dict[Any, LinearSet] = field(default_factory=dict)
     _programs: dict[Any, Program] = field(default_factory=dict)
@@ -162,7 +165,9 @@ class Structure:
         """The rank-1 form on a rectangular grid, or None where there is none."""
         key = (nonlinear, linear, known, tuple(axes.items()))
         if key not in self._grids:
-            self._grids[key] = grid_program(self.builder, self.node, nonlinear=nonlinear, linear=linear, known=known, axes=axes)
+            self._grids[key] = grid_program(
+                self.builder, self.node, nonlinear=nonlinear, linear=linear, known=known, axes=axes, shape=self.shape
+            )
         return self._grids[key]
 
     def constraint_program(self, name: str, varying: tuple[str, ...], known: tuple[str, ...]) -> Program:

@@ -140,7 +140,8 @@ def plot(
     assert figure is not None  # noqa: S101 - an Axes that was drawn on stands in a figure
     _title(figure, axes, view, own)
     for panel in axes if panels is maps.PANELS else axes[:1]:
-        label_once(panel, x=None if panels is curve.PANELS and len(axes) == 2 else xlabel, y=ylabel)
+        inner = own and panel is not main  # maps side by side share the first one's label
+        label_once(panel, x=None if panels is curve.PANELS and len(axes) == 2 else xlabel, y=None if inner else ylabel)
     if panels is curve.PANELS and xlabel is not None:
         axes[-1].set_xlabel(xlabel)
     return figure  # type: ignore[return-value]

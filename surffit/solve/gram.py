@@ -3,7 +3,7 @@ The walk on normal equations, for data much longer than the parameter list.
 
 All that a Gauss-Newton step needs of N rows are the moments J'J, J'r and r'r. They are summed block by block, or, on a
 rectangular grid where columns are products g(y) h(x), taken from the factors without ever forming a column
-(`GridMoments`). Only steps come from here: the final residual, errors and rank come from QR of whole columns. Where the
+(`solve.grid`). Only steps come from here: the final residual, errors and rank come from QR of whole columns. Where the
 triangle of J'J is too ill-conditioned to trust, `IllConditioned` sends the walk back to QR.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -19,7 +18,7 @@ from scipy.linalg.lapack import dpotrf, dtrtrs
 
 from .linear import Factor, bounded
 from .polish import Local
-from .problem import EPS, Kernel, Problem, finite
+from .problem import Kernel, Problem, finite
 from .separable import Inner
 
 # smallest ratio of pivots of the scaled triangle: steps keep about eps / ratio^2 = 2e-6 relative accuracy
@@ -35,7 +34,6 @@ REUSE = 0.01
 LONG_GRID = 4_000
 LONG_ROWS = 20_000
 
-Term = tuple[np.ndarray, np.ndarray]
 Sums = tuple[np.ndarray, np.ndarray, float]
 
 
@@ -46,7 +44,9 @@ class IllConditioned(ArithmeticError):
 class Moments(Protocol):
     """Sums over all rows."""
 
-    noise: float  # absolute rounding error of r'r as `full` gives it
+    @property
+    def noise(self) -> float:
+        """Absolute rounding error of r'r as `full` gives it."""
 
     def full(self, p: np.ndarray) -> Sums | None:
         """J'J (n, n), J'r (n,) and r'r at p; None if not finite."""
@@ -132,154 +132,6 @@ class BlockMoments:
                 return None
             B += part
         return B
-
-
-class GridKernel(Protocol):
-    """A kernel whose arrays are short sums of products: each is a list of (gy, gx)."""
-
-    def columns(self, alpha: np.ndarray) -> tuple[list[Term] | None, Sequence[list[Term]]]: ...
-
-    def full(self, alpha: np.ndarray, c: np.ndarray) -> tuple[list[Term], Sequence[list[Term] | None]]: ...
-
-    def second(self, alpha: np.ndarray, c: np.ndarray) -> Sequence[tuple[int, int, list[Term]]] | None: ...
-
-
-@dataclass(slots=True, eq=False)
-class _Terms:
-    """Factors of several columns below each other. Factors along y that are one array are kept once: most are."""
-
-    U: np.ndarray  # (u, ny)
-    which: np.ndarray  # (t,): row of U that belongs to each term
-    GX: np.ndarray  # (t, nx)
-    owner: np.ndarray  # (t,): column of each term
-
-    @classmethod
-    def of(cls, groups: Sequence[list[Term] | None], ny: int, nx: int) -> _Terms:
-        terms = [(j, gy, gx) for j, group in enumerate(groups) for gy, gx in group or ()]
-        rows: dict[int, int] = {}
-        which = np.array([rows.setdefault(id(gy), len(rows)) for _, gy, _ in terms], dtype=int)
-        U, GX = np.empty((len(rows), ny)), np.empty((len(terms), nx))
-        for i, (_, gy, gx) in enumerate(terms):
-            U[which[i]], GX[i] = gy, gx
-        return cls(U, which, GX, np.array([j for j, _, _ in terms], dtype=int))
-
-    def against(self, image: np.ndarray) -> np.ndarray:
-        """Sum over the grid of each term times an image."""
-        return np.einsum("ij,ij->i", (self.U @ image)[self.which], self.GX)
-
-    def gram(self, W: np.ndarray | None) -> np.ndarray:
-        """Weighted products of all pairs of terms."""
-        if W is None:
-            return (self.U @ self.U.T)[np.ix_(self.which, self.which)] * (self.GX @ self.GX.T)
-        u = len(self.U)
-        p, q = np.triu_indices(u)
-        pair = np.empty((u, u), dtype=int)
-        pair[p, q] = pair[q, p] = np.arange(p.size)
-        lines = (self.U[p] * self.U[q]) @ W
-        a, b = np.triu_indices(len(self.GX))
-        sums = np.einsum("ij,ij,ij->i", lines[pair[self.which[a], self.which[b]]], self.GX[a], self.GX[b])
-        G = np.empty((len(self.GX), len(self.GX)))
-        G[a, b] = G[b, a] = sums
-        return G
-
-    def image(self) -> np.ndarray:
-        """Sum of all terms as an image."""
-        return self.U[self.which].T @ self.GX
-
-
-class GridMoments:
-    r"""
-    Moments of rank-1 columns on a rectangular grid with any weight image.
-
-    With :math:`J_a = f^y_a \otimes f^x_a` and W the image of squared weights,
-    :math:`(J'WJ)_{ab} = \sum_x [(f^y_a f^y_b) W]\,(f^x_a f^x_b)`: one matrix product over the pairs a <= b.
-
-    Parameters
-    ----------
-    kernel : GridKernel
-    y, w : ndarray, shape (ny, nx), or None for w
-        Data and 1/sigma; excluded points have w = 0 and any finite y.
-    used : ndarray of bool or None
-        Points that are not excluded.
-    m : int
-        Number of non-linear parameters.
-    """
-
-    def __init__(self, kernel: GridKernel, y: np.ndarray, w: np.ndarray | None, used: np.ndarray | None, m: int) -> None:
-        self.kernel = kernel
-        self.y = y
-        self.w = w
-        self.used = used
-        self.W = None if w is None else w * w
-        self.Wy = y if self.W is None else self.W * y
-        self.yy = float(np.vdot(self.Wy, y))
-        self.noise = 8.0 * EPS * self.yy
-        self.m = m
-
-    def _moments(self, groups: Sequence[list[Term] | None], right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Gram matrix of the columns, and their products with an image that carries its weights."""
-        terms = _Terms.of(groups, *self.y.shape)
-        n, t = len(groups), len(terms.owner)
-        G, g = terms.gram(self.W), terms.against(right)
-        if t == n and (terms.owner == np.arange(n)).all():
-            return G, g
-        T = np.zeros((n, t))
-        T[terms.owner, np.arange(t)] = 1.0
-        return T @ G @ T.T, T @ g
-
-    def full(self, p: np.ndarray) -> Sums | None:
-        fixed, _ = self.kernel.columns(p[: self.m])
-        _, groups = self.kernel.full(p[: self.m], p[self.m :])
-        G, b = self._moments([*groups, fixed], self.Wy)
-        # the model itself is the linear columns times c, plus what has no linear parameter: r'r and J'r come from moments of
-        # the data, without a pass over the image but the one product above
-        f = np.concatenate([np.zeros(self.m), p[self.m :], [1.0]])
-        Gf = G @ f
-        rr = self.yy - float(2.0 * (f @ b) - f @ Gf)
-        if not (math.isfinite(rr) and finite(G)):
-            return None
-        if rr < 1e3 * self.noise:
-            raise IllConditioned  # so little is left of the data that the difference of sums has no digits
-        n = p.size
-        return G[:n, :n], (b - Gf)[:n], rr
-
-    def _image(self, p: np.ndarray) -> np.ndarray:
-        value, _ = self.kernel.full(p[: self.m], p[self.m :])
-        return _Terms.of([value], *self.y.shape).image()
-
-    def residual(self, p: np.ndarray) -> np.ndarray | None:
-        image = self._image(p)
-        r = np.subtract(self.y, image, out=image)
-        if self.w is not None:
-            r *= self.w
-        r = r.reshape(-1) if self.used is None else r[self.used]
-        return r if finite(r) else None
-
-    def _weighted(self, r: np.ndarray) -> np.ndarray:
-        """The residual of the used points as an image, weighted once more."""
-        if self.used is None:
-            image = r.reshape(self.y.shape)
-        else:
-            image = np.zeros(self.y.shape)
-            image[self.used] = r
-        return image if self.w is None else image * self.w
-
-    def gradient(self, p: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        _, groups = self.kernel.full(p[: self.m], p[self.m :])
-        G, g = self._moments(groups, self._weighted(r))
-        return (G, g) if finite(G) and finite(g) else None
-
-    def curvature(self, p: np.ndarray, r: np.ndarray) -> np.ndarray | None:
-        second = self.kernel.second(p[: self.m], p[self.m :])
-        if second is None:
-            return None
-        B = np.zeros((p.size, p.size))
-        if second:
-            terms = _Terms.of([group for _, _, group in second], *self.y.shape)
-            sums = np.bincount(terms.owner, terms.against(self._weighted(r)), minlength=len(second))
-            for (i, j, _), total in zip(second, sums, strict=True):
-                B[i, j] = B[j, i] = total
-        return B if finite(B) else None
 
 
 def triangle(G: np.ndarray, ratio: float = PIVOT_RATIO) -> tuple[np.ndarray, np.ndarray]:

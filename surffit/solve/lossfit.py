@@ -17,13 +17,13 @@ from .fullspace import Callback
 from .gram import FullEngine, IllConditioned, Sums
 from .layers import Layers, robust_scale
 from .loss import Poisson, Robust
-from .minimum import ESCAPES, WALK_NFEV, Options, judge, minimise
+from .minimum import ESCAPES, Options, judge, minimise, walk_within
 from .priors import GaussianPrior, PriorProblem
 from .problem import Problem, finite
 from .resistant import resistant
 from .reweighted import Weighted
 from .saddle import LOWER, STEPS
-from .separable import DenseEngine, walk
+from .separable import DenseEngine
 from .status import CONVERGED, Status
 from .verdict import Solution, better, final_flags, good
 
@@ -155,7 +155,7 @@ def squares(layers: Layers) -> Problem:
         for density in prior.densities
         if density.indices.size == 1 and np.isfinite(density.centre) and 0.0 < density.spread < np.inf
     ]
-    near = PriorProblem(first, [*prior.gaussian, *known], prior.scale)
+    near = PriorProblem(first, [*prior.gaussian, *prior.smooth, *known], prior.scale)
     near.confine(prior.lower, prior.upper)
     return near
 
@@ -195,17 +195,13 @@ def _walk(problem: Problem, start: np.ndarray, options: Options, callback: Callb
     first = engine.inner(np.clip(start, problem.lower, problem.upper))
     if first is None:
         return None
-    limit = min(options.max_nfev, problem.nfev + WALK_NFEV * (problem.n + 1))
     try:
-        walked = walk(engine, first, max_nfev=limit, sigma_known=options.sigma_known, callback=callback)
+        walked = walk_within(engine, first, options, callback)
     except IllConditioned:
         return None
-    status = walked.status
-    if status & Status.MAX_NFEV and problem.nfev < options.max_nfev:
-        status = status & ~Status.MAX_NFEV | Status.STALLED
     if not np.isfinite(problem.cost(walked.alpha)) and moments.lowest is not None:
-        return moments.lowest[1], status  # the last step, which the walk leaves unlooked at, went too far
-    return walked.alpha, status
+        return moments.lowest[1], walked.status  # the last step, which the walk leaves unlooked at, went too far
+    return walked.alpha, walked.status
 
 
 def feasible(layers: Layers, start: np.ndarray, options: Options, callback: Callback | None) -> np.ndarray | None:

@@ -7,39 +7,28 @@ space from the same start, and off a saddle along the direction in which chi-squ
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from .block_walk import engine_of, is_blockwise, moments_of, second_try, surveyor_of
-from .covariance import refine_root
 from .fullspace import Callback, minpack
-from .gram import FullEngine, GramEngine, GramSurveyor, IllConditioned, LongMoments, WholeMoments
-from .linear import bounded, factor, refine, solve
-from .polish import Local, Polished, Surveyor, curvature, polish, remaining
-from .problem import EPS, Problem
-from .saddle import LOWER, saddle_direction, ways_down
-from .separable import DenseEngine, Engine, Inner, walk
+from .gram import FullEngine, GramEngine, IllConditioned, LongMoments, WholeMoments
+from .grid import GridMoments
+from .judge import Options, judge
+from .linear_fit import minimise_linear
+from .problem import Problem
+from .saddle import LOWER, ways_down
+from .separable import DenseEngine, Engine, Inner, Walk, walk
 from .status import CONVERGED, Status
-from .verdict import KAPPA, Solution, better, far_off, final_flags, good
+from .verdict import Solution, better, far_off, final_flags, good
 
+SUMS = ("gram", "grid")  # engines that look at long data through sums alone
 ESCAPES = 3
 WALK_NFEV = 150  # evaluations per non-linear parameter before the walk is given up
 SHORT = 5_000  # values of all derivatives up to which the algebra around an evaluation costs more than the evaluation
 QUICK = 1e-8  # where MINPACK stops: the polish takes over
 EXACT = 1e-13  # error of derivatives below which normal equations lead as well as QR
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to go about it; see `minimise`."""
-
-    max_nfev: int
-    sigma_known: bool = False
-    polish: bool = True
-    restart: bool = True
-    refine: bool = True
 
 
 def minimise(
@@ -72,7 +61,7 @@ def minimise(
         None if the model isn't finite at the start.
     """
     if problem.m == 0:
-        return _linear(problem, c, options, callback)
+        return minimise_linear(problem, c, options, moments, callback)
     solution = _eliminated(problem, alpha, c, options, moments, callback)
     if solution is None or c is None or not options.restart or not np.isfinite(c).all():
         return solution
@@ -98,14 +87,10 @@ def _from_given(
         first = engine.inner(inside)
         if first is None:
             return None
-        limit = min(options.max_nfev, problem.nfev + WALK_NFEV * (problem.n + 1))
-        walked = walk(engine, first, max_nfev=limit, sigma_known=options.sigma_known, callback=callback)
+        walked = walk_within(engine, first, options, callback)
     except IllConditioned:
         return None
-    status = walked.status
-    if status & Status.MAX_NFEV and problem.nfev < options.max_nfev:
-        status = status & ~Status.MAX_NFEV | Status.STALLED
-    other = judge(problem, walked.alpha, status, start, options, "full")
+    other = judge(problem, walked.alpha, walked.status, start, options, "full", moments)
     if other is None:
         return None
     final_flags(problem, other)
@@ -133,7 +118,7 @@ def _eliminated(
         return None
     start = np.concatenate([alpha, first.c])
     found, status, name = walked
-    solution = judge(problem, found, status, start, options, name, moments if name == "gram" else None)
+    solution = judge(problem, found, status, start, options, name, moments if name in SUMS else None)
     if status & (Status.ABORTED | Status.MAX_NFEV) and solution is not None:
         final_flags(problem, solution)
         return solution
@@ -229,86 +214,6 @@ def _from_beside(
     return solution
 
 
-def _linear(problem: Problem, given: np.ndarray | None, options: Options, callback: Callback | None) -> Solution | None:
-    """Everything linear: one solve, refined in double-double residuals where whole columns are held."""
-    if is_blockwise(problem):
-        return _linear_blocks(problem, options, callback)
-    columns = problem.columns(np.empty(0))
-    if columns is None:
-        return None
-    target, phi = columns
-    f = factor(phi, problem.jac_error)
-    if f is None:
-        return None
-    c, _ = solve(f, target)
-    active = np.zeros(problem.k, dtype=int)
-    if problem.linear_bounded and ((c < problem.lower) | (c > problem.upper)).any():
-        solved = bounded(phi, target, problem.lower, problem.upper, f)
-        if solved is None:
-            return None
-        c, _, active = solved
-    free, left = active == 0, None
-    if options.refine and free.any():
-        if not free.all():
-            target = target - c[~free] @ phi[~free]
-            f = factor(phi[free], problem.jac_error)
-        if f is not None and f.rank == int(free.sum()):
-            c[free], left = refine(np.ascontiguousarray(phi[free]), target, f)
-            if problem.linear_bounded:
-                inside = np.clip(c, problem.lower, problem.upper)
-                c, left = inside, left if np.array_equal(inside, c) else None
-    status = Status.CONVERGED_GRADIENT
-    if callback is not None and callback(np.empty(0), c, np.nan):
-        status = Status.ABORTED
-    solution = judge(problem, c, status, c.copy(), options, "linear")
-    if solution is not None:
-        if not solution.kappa <= KAPPA and not status & Status.ABORTED:
-            # the model isn't as linear as it was said to be: the full space has the last word
-            begin = c if given is None else np.where(np.isfinite(given), given, c)
-            other, how = second_try(problem, begin, options.max_nfev, options.sigma_known, callback)
-            if other is not None:
-                second = judge(problem, other, how, c.copy(), options, "trust-region")
-                if second is not None:
-                    solution = better(problem, solution, second)
-                    solution.restarts += 1
-        if options.refine:
-            refine_root(solution.here)
-        if left is not None and np.array_equal(solution.p, c):
-            # the residual of the exact minimum, without the rounding of the coefficients
-            solution.here.r, solution.here.chi2 = left, float(left @ left)
-        final_flags(problem, solution)
-        if solution.here.f.rank < problem.k and _rank_costs(problem, target, phi, solution):
-            # the columns do differ, but less than double precision can use: what was found is not the minimum
-            solution.status = solution.status & ~CONVERGED | Status.STALLED
-    return solution
-
-
-def _linear_blocks(problem: Problem, options: Options, callback: Callback | None) -> Solution | None:
-    """The same block by block."""
-    first = engine_of(problem).inner(np.empty(0))
-    if first is None:
-        return None
-    status = Status.CONVERGED_GRADIENT
-    if callback is not None and callback(first.alpha, first.c, first.chi2):
-        status = Status.ABORTED
-    solution = judge(problem, first.c, status, first.c.copy(), options, "blocks")
-    if solution is not None:
-        final_flags(problem, solution)
-    return solution
-
-
-def _rank_costs(problem: Problem, target: np.ndarray, phi: np.ndarray, solution: Solution) -> bool:
-    """Whether the directions that were cut off would have explained a good part of what is left."""
-    norms = np.sqrt(np.einsum("ij,ij->i", phi, phi))
-    if problem.bounded or not (norms > 0).all():
-        return False
-    A = (phi / norms[:, None]).T
-    _, _, Vt = np.linalg.svd(A, full_matrices=False)
-    q, _ = np.linalg.qr(A @ Vt.T)
-    left = target - q @ (q.T @ target)
-    return float(left @ left) < 0.5 * solution.here.chi2 and solution.here.chi2 > problem.noise**2
-
-
 def _walk(
     problem: Problem,
     alpha: np.ndarray,
@@ -320,11 +225,9 @@ def _walk(
     """Walk on moments where the data are long, else on whole columns; the start as solved, and where the walk ended."""
     near = np.zeros(problem.k) if c is None else np.where(np.isfinite(c), c, 0.0)  # saves an evaluation if it is near
     extra = Status(0)
-    # a walk that hasn't arrived by then goes round in circles (bounded linear parameters make kinks); TRF does better there
-    limit = min(options.max_nfev, problem.nfev + WALK_NFEV * (problem.m + 1))
     engines: list[tuple[str, Engine]] = [("blocks" if is_blockwise(problem) else "dense", engine_of(problem))]
     if moments is not None:
-        engines.insert(0, ("gram", GramEngine(problem, moments, near)))
+        engines.insert(0, ("grid" if isinstance(moments, GridMoments) else "gram", GramEngine(problem, moments, near)))
     elif problem.jac_error < EXACT and not is_blockwise(problem):
         engines.insert(0, ("normal", GramEngine(problem, WholeMoments(problem), near)))
     for name, engine in engines:
@@ -332,106 +235,26 @@ def _walk(
             first = engine.inner(alpha)
             if first is None:
                 return None, None
-            walked = walk(engine, first, max_nfev=limit, sigma_known=options.sigma_known, callback=callback)
+            walked = walk_within(engine, first, options, callback)
         except IllConditioned:
-            extra = Status.QR_FALLBACK if name == "gram" else extra
+            extra = Status.QR_FALLBACK if name in SUMS else extra
             continue
-        status = walked.status | extra
-        if status & Status.MAX_NFEV and problem.nfev < options.max_nfev:
-            status = status & ~Status.MAX_NFEV | Status.STALLED
-        return first, (np.concatenate([walked.alpha, walked.c]), status, name)
+        return first, (np.concatenate([walked.alpha, walked.c]), walked.status | extra, name)
     return None, None
 
 
-def _sigma(problem: Problem, chi2: float, options: Options) -> float:
-    sigma = float(np.sqrt(chi2 / max(problem.N - problem.n, 1))) if chi2 >= 0.0 else problem.unit
-    if options.sigma_known:
-        sigma = min(sigma, problem.unit)
-    return max(sigma, problem.noise, np.finfo(float).tiny)
+def walk_within(engine: Engine, first: Inner, options: Options, callback: Callback | None) -> Walk:
+    """
+    A walk with a share of the evaluations; one that spends its share without spending the whole limit has stalled.
 
-
-def _held(problem: Problem, here: Local) -> np.ndarray:
-    """Parameters on a bound from which chi-square doesn't pull them back inside."""
-    p = here.p
-    on_lower, on_upper = p <= problem.lower, p >= problem.upper
-    if not (on_lower.any() or on_upper.any()):
-        return np.zeros(problem.n, dtype=bool)
-    g = here.gradient()
-    slack = 1e-6 * here.norms() * np.sqrt(here.chi2)
-    return (on_lower & (g <= slack)) | (on_upper & (g >= -slack))
-
-
-def judge(
-    problem: Problem, p: np.ndarray, status: Status, start: np.ndarray, options: Options, name: str,
-    moments: LongMoments | None = None,
-) -> Solution | None:  # fmt: skip
-    """Polish, then say what kind of point this is."""
-    if moments is not None:
-        try:
-            return _judge(GramSurveyor(problem, moments), problem, p, status, start, options, name)
-        except IllConditioned:
-            pass  # whole columns by QR keep the digits
-    return _judge(surveyor_of(problem), problem, p, status, start, options, name)
-
-
-def _judge(
-    surveyor: Surveyor, problem: Problem, p: np.ndarray, status: Status, start: np.ndarray, options: Options, name: str
-) -> Solution | None:  # fmt: skip
-    none = np.zeros(problem.n, dtype=bool)
-    problem.kernel.settle(p[: problem.m], p[problem.m :])
-    for _ in range(problem.n + 1):
-        here = surveyor.local(p, none)
-        if here is None:
-            return None
-        held = _held(problem, here) if problem.bounded else none
-        if held.any():
-            here = surveyor.local(p, held)
-            if here is None:
-                return None
-        sigma = _sigma(problem, here.chi2, options)
-        while True:
-            if not options.polish or status & Status.ABORTED:
-                left = float(np.sqrt(here.qtr @ here.qtr))
-                done = Polished(here, remaining(problem, left, sigma), curvature(surveyor, problem, here), None, none)
-                break
-            done = polish(problem, surveyor, here, held, sigma, max(options.max_nfev, problem.nfev + 1))
-            before, sigma = sigma, _sigma(problem, done.here.chi2, options)
-            if sigma > 0.5 * before:
-                break
-            here = done.here  # it came from far away: what was negligible there isn't here
-        if not done.bound_hit.any():
-            break
-        # a step wants to leave the box: put those parameters on their bound and look again
-        p = done.here.p.copy()
-        z = np.zeros(problem.n)
-        z[done.here.free] = done.here.step(done.here.qtr)
-        goal = np.clip(p + z, problem.lower, problem.upper)
-        p[done.bound_hit] = goal[done.bound_hit]
-        trial = surveyor.local(p, none)
-        if trial is None or trial.chi2 > done.here.chi2 * (1 + 1e-6) + sigma**2 * 1e-3:
-            break
-    here = done.here
-    kappa = done.kappa
-    if kappa > KAPPA and problem.k:
-        # linear terms far larger than their sum (powers of a coordinate with an offset) leave their rounding in the residual
-        left = math.sqrt(here.qtr @ here.qtr)
-        kappa = max(left - 8.0 * EPS * here.largest_sum() * math.sqrt(problem.N), 0.0) / sigma
-    K, B, saddle = None, None, None
-    if (
-        done.second is not None and (problem.m or not problem.least_squares) and here.chi2 > problem.noise**2
-    ):  # a residual of rounding has a curvature of rounding
-        K, B = done.second
-        if not done.definite or here.f.rank < here.free.size:
-            saddle = saddle_direction(problem, here, K, B)
-    elif done.second is not None:
-        K = np.zeros_like(done.second[0])
-    no_effect = np.zeros(problem.n, dtype=bool)
-    if here.f.rank < here.free.size:
-        no_effect = here.dead()
-    return Solution(
-        here, status, held, no_effect, kappa, K, B, _sigma(problem, here.chi2, options), start,
-        saddle=saddle, engine=name,
-    )  # fmt: skip
+    A walk that hasn't arrived by then goes round in circles (bounded linear parameters make kinks); others do better there.
+    """
+    problem = engine.problem
+    limit = min(options.max_nfev, problem.nfev + WALK_NFEV * (engine.m + 1))
+    walked = walk(engine, first, max_nfev=limit, sigma_known=options.sigma_known, callback=callback)
+    if walked.status & Status.MAX_NFEV and problem.nfev < options.max_nfev:
+        walked.status = walked.status & ~Status.MAX_NFEV | Status.STALLED
+    return walked
 
 
 def _deficient_at(problem: Problem, p: np.ndarray) -> bool:

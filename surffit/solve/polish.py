@@ -42,17 +42,34 @@ class Local:
         Q'r, the Gauss-Newton step in units of the errors.
     """
 
-    __slots__ = ("_J", "_left", "_problem", "chi2", "f", "free", "p", "qtr", "r")
+    __slots__ = ("_J", "_left", "_problem", "_r", "chi2", "f", "free", "p", "qtr")
 
     def __init__(
-        self, problem: Problem, p: np.ndarray, r: np.ndarray, free: np.ndarray, f: Factor, qtr: np.ndarray, J: np.ndarray | None
-    ) -> None:
+        self, problem: Problem, p: np.ndarray, r: np.ndarray | None, free: np.ndarray, f: Factor, qtr: np.ndarray, J: np.ndarray | None,
+        chi2: float | None = None,
+    ) -> None:  # fmt: skip
         self._problem = problem
-        self.p, self.r = p, r
-        self.chi2 = float(r @ r) if problem.least_squares else problem.cost(p)
+        self.p, self._r = p, r
+        self.chi2 = chi2 if chi2 is not None else float(self.r @ self.r) if problem.least_squares else problem.cost(p)
         self.free, self.f, self.qtr = free, f, qtr
         self._J = J
         self._left: np.ndarray | None = None
+
+    @property
+    def r(self) -> np.ndarray:
+        """The weighted residual; computed on first use where the end was found without it."""
+        if self._r is None:
+            self._r = self._problem.residual(self.p)
+        return self._r
+
+    @r.setter
+    def r(self, value: np.ndarray) -> None:
+        self._r = value
+
+    @property
+    def has_r(self) -> bool:
+        """Whether the residual is there already."""
+        return self._r is not None
 
     @property
     def J(self) -> np.ndarray:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..core.model import SurfaceModel
-from ..exceptions import ShapeError, TooFewPointsError
+from ..exceptions import ParameterError, ShapeError, TooFewPointsError
+from .nearest import nearest
 
 if TYPE_CHECKING:
     import lmfit
@@ -49,11 +50,15 @@ class Surface(SurfaceModel):
         linear: Sequence[str] | None = None,
     ) -> None:
         given = list(independent_vars) if independent_vars is not None else list(self.variables)
-        super().__init__(type(self).function, given, None, nan_policy, prefix, name, linear=linear)
+        super().__init__(self._function(), given, None, nan_policy, prefix, name, linear=linear)
         for parameter, hint in self.hints.items():
             self.set_param_hint(parameter, **hint)
 
-    def starts(self, z: np.ndarray, *coords: np.ndarray) -> dict[str, float]:
+    def _function(self) -> Callable[..., Any]:
+        """What is fitted: `function`, or what a class with options makes of it."""
+        return type(self).function
+
+    def starts(self, z: np.ndarray, *coords: np.ndarray) -> dict[str, float] | list[dict[str, float]]:
         """
         Starts of the parameters that are searched, from data.
 
@@ -66,8 +71,9 @@ class Surface(SurfaceModel):
 
         Returns
         -------
-        dict
-            Parameter (without prefix) to start. Linear ones may be left out: they are solved.
+        dict or list of dict
+            Parameter (without prefix) to start, or several such to choose from: `guess` takes the one that is nearest to the data
+            with the linear parameters solved. Linear ones may be left out.
         """
         return {}
 
@@ -94,19 +100,36 @@ class Surface(SurfaceModel):
             If a coordinate is missing or does not fit the data.
         TooFewPointsError
             If no point is finite.
+        ParameterError
+            For a keyword that is neither a coordinate nor a parameter.
         """
         names = list(self.independent_vars)
         given = {**dict(zip(names, coords, strict=False)), **{n: kws.pop(n) for n in names if n in kws}}
+        known = {self._full(name): value for name, value in kws.items()}
         z, points = _points(self, data, given)
-        found = self.starts(z, *points)
-        params = self.make_params(**{n: v for n, v in found.items() if n not in kws})
-        self._solve_linear(params, z, points)
-        for name, value in kws.items():
-            params[name if name in params else self.prefix + name].set(**({"value": value} if np.isscalar(value) else dict(value)))
+        params = self.make_params()
+        with np.errstate(all="ignore"):
+            found = self.starts(z, *points)
+            listed = [found] if isinstance(found, Mapping) else list(found)
+            fixed = {name: float(getattr(value, "value", value)) for name, value in known.items() if not isinstance(value, Mapping)}
+            options = [{**{self.prefix + n: v for n, v in one.items()}, **fixed} for one in listed] or [fixed]
+            best = nearest(self, params, options, z, points)
+        for name, value in best.items():
+            params[name].value = value
+        for name, value in known.items():
+            if isinstance(value, Mapping):
+                params[name].set(**value)
+            else:
+                params[name].value = value
         return params
 
-    def _solve_linear(self, params: lmfit.Parameters, z: np.ndarray, points: list[np.ndarray]) -> None:
-        """Values of the linear parameters that were not guessed, where the others are (in place)."""
+    def _full(self, name: str) -> str:
+        """The name of a parameter with its prefix, from one with or without it."""
+        for full in (self.prefix + name, name):
+            if full in self.param_names:
+                return full
+        msg = f"guess() of {self.name} got {name!r}, which is neither a coordinate ({', '.join(self.independent_vars)}) nor a parameter"
+        raise ParameterError(f"{msg} ({', '.join(self.param_names)})", name=name)
 
     def example(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         """

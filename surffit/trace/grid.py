@@ -25,7 +25,7 @@ from .node import Node
 from .ops import OPS
 
 HIGHEST_RANK = 4  # of a derivative or a column
-LONGEST_SUM = 32  # of the value itself, which may have many peaks
+LONGEST_SUM = 32  # of what has no linear parameter, which may have many peaks
 
 Term = tuple[int, int]
 Terms = list[Term]
@@ -39,6 +39,7 @@ def grid_program(
     linear: Sequence[str],
     known: Sequence[str] = (),
     axes: Mapping[str, int],
+    shape: tuple[int, int] | None = None,
 ) -> GridProgram | None:
     """Entry points that return sums of products.
 
@@ -48,23 +49,28 @@ def grid_program(
         As for `surffit.trace.emit.compile_program`.
     axes : mapping of str to int
         For each coordinate, the axis it runs along: 0 (shape (ny, 1)) or 1 (shape (nx,)).
+    shape : (ny, nx), optional
+        Of the grid, where the graph holds arrays: those of shape (ny, 1) and (1, nx) are factors.
 
     Returns
     -------
     GridProgram or None
-        None if a first derivative has no sum of at most 4 products, or the value none of at most 32.
+        None if a first derivative has no sum of at most 4 products, or what is left without the linear parameters none of at
+        most 32.
     """
     if set(axes) != set(builder.coordinates) or any(a not in (0, 1) for a in axes.values()):
         return None
-    program = GridProgram(builder, node, tuple(nonlinear), tuple(linear), tuple(known), dict(axes))
+    program = GridProgram(builder, node, tuple(nonlinear), tuple(linear), tuple(known), dict(axes), shape)
     return program if program.found else None
 
 
 class GridProgram:
     """Like `Program`, with each array given as a list of terms ``(gy, gx)``: gy (ny,) and gx (nx,), float64.
 
-    An empty list stands for a sum that is zero by structure inside `second`; None stands for it elsewhere.  Coordinates
-    are 1-D arrays.  `second` exists where `has_second` is true.
+    An empty list stands for a sum that is zero by structure inside `second`; None stands for it elsewhere, and for a value that
+    has no short sum of its own.  Coordinates
+    are 1-D arrays.  `second` exists where `has_second` is true; `has_fixed` tells whether anything is left without the linear
+    parameters.
     """
 
     def __init__(
@@ -75,8 +81,10 @@ class GridProgram:
         linear: tuple[str, ...],
         known: tuple[str, ...],
         axes: dict[str, int],
+        shape: tuple[int, int] | None = None,
     ) -> None:
         self.nonlinear, self.linear, self.known = nonlinear, linear, known
+        self._shape = shape
         self.parameters = nonlinear + linear
         self.coordinates = tuple(builder.coordinates)
         self._builder = builder
@@ -84,15 +92,17 @@ class GridProgram:
         root = builder.lift(node)
         check_names(builder, root, (*self.parameters, *known))
         with builder.lock:
-            self._splitter = _Splitter(builder, axes)
+            self._splitter = _Splitter(builder, axes, shape)
             f0, phi = linear_parts(builder, root, linear)
             first = [derive(builder, root, n) for n in self.parameters]
             self._full = [self._splitter.of(root), *(self._splitter.short(i) for i in first)]
             self._columns = [self._splitter.of(f0), *(self._splitter.short(i) for i in phi)]
-            self.found = all(t is not None for t in (*self._full, *self._columns))
+            # the value itself may be long: it is the linear columns times their parameters
+            self.found = all(t is not None for t in (*self._full[1:], *self._columns))
             self._root = root
             self._second: list[tuple[int, int, Terms | None]] | None = None
         self._empty = [i is None for i in (root, *first)], [i is None for i in (f0, *phi)]
+        self.has_fixed = f0 is not None
 
     @property
     def has_second(self) -> bool:
@@ -136,7 +146,7 @@ class GridProgram:
             pattern = "[" + ", ".join(f"({j}, {k}, {self._terms(t, outputs, seen)})" for j, k, t in listed) + "]"
         else:
             terms, empty = (self._full, self._empty[0]) if entry == "full" else (self._columns, self._empty[1])
-            texts = ["None" if e else self._terms(t, outputs, seen) for t, e in zip(terms, empty, strict=True)]
+            texts = ["None" if e or t is None else self._terms(t, outputs, seen) for t, e in zip(terms, empty, strict=True)]
             pattern = f"({texts[0]}, [{', '.join(texts[1:])}])"
         names = (self.nonlinear, self.linear, self.known)
         sizes = self._size_lines()
@@ -149,7 +159,8 @@ class GridProgram:
         lines = []
         for axis in (0, 1):
             along = [k for k, name in enumerate(self.coordinates) if self._axes[name] == axis]
-            lines.append(f"n{axis} = size(x{along[0]})" if along else f"n{axis} = 1")
+            size = 1 if self._shape is None else self._shape[axis]
+            lines.append(f"n{axis} = size(x{along[0]})" if along else f"n{axis} = {size}")
         return lines
 
     @staticmethod
@@ -174,14 +185,18 @@ def _spread(values: Any, size: int) -> np.ndarray:
     """A factor as a full vector."""
     if type(values) is np.ndarray and values.shape == (size,) and values.dtype == np.float64:
         return values
+    if np.size(values) == size:
+        return np.array(values, dtype=np.float64).reshape(size)
     return np.full(size, values, dtype=np.float64)
 
 
 class _Splitter:
     """Sums of products of nodes, remembered per node."""
 
-    def __init__(self, builder: Builder, axes: Mapping[str, int]) -> None:
+    def __init__(self, builder: Builder, axes: Mapping[str, int], shape: tuple[int, int] | None = None) -> None:
         self.builder = builder
+        # bits of arrays that run along one axis
+        self._lines = {} if shape is None or 1 in shape else {(shape[0], 1): 1, (1, shape[1]): 2, (1, 1): 0, (): 0}
         self.algebra = Algebra(builder)
         self.one = builder.constant_index(1.0)
         self._axis_of = {builder.coordinates[name]: axis for name, axis in axes.items()}
@@ -209,7 +224,9 @@ class _Splitter:
             for i in self.builder.below([root]):
                 if i not in self._below:
                     op = self.builder.ops[i]
-                    bits = 1 << self._axis_of[i] if op == "coordinate" else 4 if op == "array" else 0
+                    bits = 1 << self._axis_of[i] if op == "coordinate" else 0
+                    if op == "array":
+                        bits = self._lines.get(np.shape(self.builder.payload[i]), 4)
                     for a in self.builder.args[i]:
                         bits |= self._below[a]
                     self._below[i] = bits

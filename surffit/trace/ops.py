@@ -134,7 +134,7 @@ _LOGIC = "logical_and logical_or logical_xor"
 _SPECIAL_COMPLEX = "erf erfc erfcx erfi dawsn expm1 log1p gamma loggamma rgamma psi exp1 expi"
 _SPECIAL_REAL = "expit logit log_expit gammaln j0 j1 y0 y1 i0 i1 i0e i1e k0 k1 ndtr log_ndtr ndtri erfinv erfcinv exp10 exp2 cbrt sinc"
 _SPECIAL_BINARY = "beta betaln xlogy xlog1py"
-_SPECIAL_ORDER = "jv yv iv kv gammainc gammaincc"
+_SPECIAL_ORDER = "jv yv iv kv gammainc gammaincc hyp0f1"
 
 # Names that numpy and scipy both use, for two different implementations.
 _SHARED = frozenset({"expm1", "log1p", "exp2", "cbrt"})

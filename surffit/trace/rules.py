@@ -431,6 +431,12 @@ def _gammainc(sign: float) -> Rule:
     return rule
 
 
+def _hyp0f1(A: Algebra, e: int, x: Any, d: Any) -> Index:
+    # analytic at 0, as 2 j1(u)/u = 0F1(2, -u^2/4) written with j1 is not
+    order = A.value(x[0])
+    return A.mul(A.scale(1.0 / order, A.op("hyp0f1", A.const(order + 1.0), x[1])), d[1])
+
+
 def _voigt_profile(A: Algebra, e: int, x: Any, d: Any) -> Index:
     # V = Re w(z) / (sigma sqrt(2 pi)), z = (x + i gamma)/(sigma sqrt 2)
     position, sigma, gamma = x
@@ -456,7 +462,7 @@ RULES: MappingProxyType[str, Rule] = MappingProxyType({
     "jv": _ordered("jv", -1.0, 0.5), "yv": _ordered("yv", -1.0, 0.5), "iv": _ordered("iv", 1.0, 0.5),
     "kv": _ordered("kv", 1.0, -0.5), "spherical_jn": _spherical, "polygamma": _next_order,
     "complex_polygamma": _next_order, "gammainc": _gammainc(1.0), "gammaincc": _gammainc(-1.0),
-    "voigt_profile": _voigt_profile,
+    "hyp0f1": _hyp0f1, "voigt_profile": _voigt_profile,
 })  # fmt: skip
 
 # These look below their arguments, so they also get the function that derives a node.

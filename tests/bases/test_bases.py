@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.polynomial import chebyshev, legendre, polynomial
 
-from surffit.bases import Basis, Chebyshev, Horner, Legendre, Orthonormal
-from surffit.bases.basis import apply
+from surffit.bases import Chebyshev, Horner, Legendre, Orthonormal
+from surffit.bases.polynomial import apply
 from surffit.bases.terms import axis, domain_of, terms
-from surffit.exceptions import NonFiniteError, ParameterError, ShapeError
+from surffit.exceptions import ConditionWarning, NonFiniteError, ParameterError, ShapeError
 
 CLASSICAL = {Chebyshev: chebyshev.chebvander, Legendre: legendre.legvander, Horner: polynomial.polyvander}
 
@@ -56,8 +56,6 @@ class TestTerms:
             Chebyshev(2, nvars=2).columns([1.0, 2.0])
         with pytest.raises(ParameterError, match="pass one array"):
             Chebyshev(2).columns()
-        with pytest.raises(ParameterError, match="monomials have no domain"):
-            Horner(2, domain=(0.0, 1.0))
 
     def test_ends_of_a_domain(self):
         for low, high in ((0.0, 10.0), (1e6, 1e6 + 1.0), (-3e300, 2e300), (2.0, 2.0), (0.0, 0.0)):
@@ -105,7 +103,6 @@ class TestColumns:
         basis = Orthonormal(3, x, y) if kind is Orthonormal else kind(3)
         coef = rng.normal(size=10)
         np.testing.assert_allclose(basis.evaluate(list(coef), [x, y]), basis.columns(x, y) @ coef, rtol=1e-12, atol=1e-13)
-        np.testing.assert_allclose(Basis.columns(basis, x, y), basis.columns(x, y), rtol=1e-12, atol=1e-14)
 
 
 class TestOrthonormal:
@@ -283,3 +280,100 @@ class TestConvert:
         got, _ = Shifted(2).convert([1.0, 2.0, 3.0], Horner(2))  # 1 + 2 (x - 5) + 3 (x - 5)^2
         np.testing.assert_allclose(got, [66.0, -28.0, 3.0], rtol=1e-15)
         assert apply(Shifted(2).transition(Horner(2)), np.eye(3)).shape == (3, 3)
+
+
+class TestDerivatives:
+    """Against numpy's polynomials, differentiated as polynomials."""
+
+    @pytest.mark.parametrize(("kind", "one"), [(Chebyshev, np.polynomial.Chebyshev), (Legendre, np.polynomial.Legendre), (Horner, None)])
+    @pytest.mark.parametrize("order", [0, 1, 2, 5])
+    def test_one_variable(self, kind, one, order):
+        one = one or np.polynomial.Polynomial
+        s = np.linspace(-1, 1, 17)  # numpy's own map of a domain far from 0 would lose digits
+        got = kind(7, domain=(2000.0, 2010.0)).derivatives(2005 + 5 * s, orders=order)
+        for n, column in enumerate(got.T):
+            expected = one.basis(n).deriv(order)(s)
+            np.testing.assert_allclose(column * 5.0**order, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
+
+    @pytest.mark.parametrize("kind", [Chebyshev, Legendre, Horner, Orthonormal])
+    def test_a_polynomials_are_those_of_its_monomials(self, kind, rng):
+        x, y = rng.uniform(-1, 1, (2, 40))
+        basis = Orthonormal(4, x, y) if kind is Orthonormal else kind(4, nvars=2)
+        coef = rng.normal(size=15)
+        plain, _ = basis.convert(coef, Horner(4))
+        for orders in product(range(4), range(3)):
+            expected = sum(
+                c * polynomial.polyval2d(x, y, _derivative_of_power(i, j, orders))
+                for c, (i, j) in zip(plain, Horner(4).terms(2), strict=True)
+            )
+            np.testing.assert_allclose(basis.derivatives(x, y, orders=orders) @ coef, expected, rtol=1e-10, atol=1e-10)
+
+    @pytest.mark.parametrize("orders", [1, (1,), (1, -1), (1, 0.5), "ab"])
+    def test_bad_orders(self, orders):
+        with pytest.raises(ParameterError, match="whole number from 0 up"):
+            Chebyshev(2).derivatives([0.0], [1.0], orders=orders)
+
+
+def _derivative_of_power(i, j, orders):
+    power = np.zeros((i + 1, j + 1))
+    power[i, j] = 1.0
+    return polynomial.polyder(polynomial.polyder(power, orders[0], axis=0), orders[1], axis=1)
+
+
+@pytest.mark.parametrize("kind", [Chebyshev, Legendre, Horner])
+def test_columns_are_products_of_axis_functions(kind, rng):
+    x, y = rng.uniform(0, 3, (2, 20))
+    basis = kind(3, domain=((0, 3), (-1, 5)))
+    for orders in ((0, 0), (1, 0), (2, 1)):
+        tables = [basis.axis_functions(i, c, order) for i, (c, order) in enumerate(zip((x, y), orders, strict=True))]
+        assert [t.shape for t in tables] == [(20, 4), (20, 4)]
+        for column, (i, j) in zip(basis.derivatives(x, y, orders=orders).T, basis.terms(), strict=True):
+            np.testing.assert_allclose(column, tables[0][:, i] * tables[1][:, j], rtol=1e-15)
+
+
+YEARS = (2000.0, 2010.0)
+
+
+class TestDigits:
+    @pytest.mark.parametrize("domain", [(-1.0, 1.0), YEARS])
+    @pytest.mark.parametrize("there", [Legendre, Horner])
+    def test_degree_12_within_one_domain(self, domain, there, rng):
+        coef, root = rng.normal(size=13), rng.normal(size=(13, 13))
+        one, two = Chebyshev(12, domain), there(12, domain)
+        moved, covar = one.convert(coef, two, root @ root.T)
+        back, covar = two.convert(moved, one, covar)
+        # of the size of what is summed: monomials of [-1, 1] have coefficients up to 1e4 at this degree
+        size = np.abs(two.transition(one)[0]) @ np.abs(moved)
+        assert (np.abs(back - coef) <= 1e-13 * np.maximum(size, 1)).all()
+        if there is Legendre:
+            np.testing.assert_allclose(back, coef, atol=1e-13)
+            np.testing.assert_allclose(covar, root @ root.T, atol=1e-12)
+        s = np.linspace(-1, 1, 9)
+        expected = chebyshev.chebval(s, coef)
+        low, high = domain
+        np.testing.assert_allclose(two.columns((low + high) / 2 + (high - low) / 2 * s) @ moved, expected, atol=1e-12 * np.abs(moved).max())
+
+    def test_raw_monomials_of_years_at_degree_3_are_exact(self, rng):
+        basis, coef = Chebyshev(3, YEARS), rng.normal(size=4)
+        got, _ = basis.convert(coef, Horner(3))  # no warning: seven digits are left
+        for one, exact in zip(got, in_monomials(basis, np.append(coef, np.zeros(7))), strict=False):
+            assert abs(Fraction(float(one)) - exact) <= Fraction(2**-53) * abs(exact)
+
+    @pytest.mark.parametrize(("degree", "left"), [(4, 4), (5, 1), (8, 0)])
+    def test_a_warning_names_the_digits_left(self, degree, left, rng):
+        basis, coef = Chebyshev(degree, YEARS), np.ones(degree + 1)
+        with pytest.warns(ConditionWarning, match="digits on the domain; give Horner the same domain=") as caught:
+            got, _ = basis.convert(coef, Horner(degree))
+        (warning,) = (w.message for w in caught)
+        x = np.linspace(*YEARS, 501)
+        lost = np.abs(Horner(degree).columns(x) @ got - basis.columns(x) @ coef).max() / np.abs(basis.columns(x) @ coef).max()
+        assert abs(warning.digits - left) < 1
+        # the sum is as wrong as said, or a little better
+        assert -0.3 < max(-np.log10(lost), 0.0) - warning.digits < 1.7 or left == 0
+
+    def test_no_false_alarm(self, rng):
+        """Filip's domain keeps eight digits; within one domain there is nothing to lose."""
+        BASES["chebyshev"].convert(rng.normal(size=11), Horner(10))
+        Chebyshev(12, YEARS).convert(np.ones(13), Legendre(12, YEARS))
+        Chebyshev(12, YEARS).convert(np.ones(13), Horner(12, YEARS))
+        Horner(2).convert([0.0, 0.0, 0.0], Chebyshev(2))

@@ -402,3 +402,18 @@ def test_thin_must_be_a_count(posterior):
     for kws in ({"thin": 0}, {"burn": -3}):
         with pytest.raises(ParameterError, match=r"; give a (positive )?whole number"):
             MODEL.fit(Y, x=X, k=0.4, method="emcee", fit_kws={"steps": 20} | kws)
+
+
+def test_emcee_words_about_a_minimum_on_a_bound():
+    x = np.linspace(0, 5, 40)
+    z = 2 * np.exp(-0.02 * x) + np.random.default_rng(1).normal(0, 0.1, x.size)
+    model = sf.SurfaceModel.from_expression("a*exp(-k*x)", independent_vars=["x"])
+    params = model.make_params(a=2, k=1)
+    params["k"].min = 0.05
+    plain = model.fit(z, params, x=x)
+    assert "k is on its min = 0.05: stderr is nan" in " ".join(plain.explain().split())
+    sampled = model.fit(z, params, x=x, method="emcee", fit_kws={"steps": 1500})
+    words = " ".join(sampled.explain().split())
+    assert np.isfinite(sampled.params["k"].stderr)
+    assert "The minimum lies at the min = 0.05 of k; its value and error are those of the samples." in words
+    assert "nan" not in words

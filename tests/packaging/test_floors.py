@@ -205,5 +205,7 @@ def test_code_is_compiled_in_one_place_only():
 
 def test_no_executable_file_formats():
     banned = {"pickle", "dill", "marshal", "shelve", "cloudpickle", "joblib"}
-    found = [(str(p), n) for p in ROOT.rglob("*.py") for n, _, _ in imports(p, ROOT) if n.split(".")[0] in banned]
-    assert found == []
+    # models under test go through a pickle in memory, as they do on their way to worker processes; no file is read
+    allowed = {("testing/keeping.py", "pickle")}
+    found = {(str(p.relative_to(ROOT)), n) for p in ROOT.rglob("*.py") for n, _, _ in imports(p, ROOT) if n.split(".")[0] in banned}
+    assert found == allowed

@@ -408,7 +408,9 @@ def test_registered_names_and_options(name, options, texts, canary, within):
 
 
 @pytest.mark.parametrize(
-    "path", [0, 1, True, None, 3.5, b"fit.json", b"\xff", ["fit.json"], object(), "fit\0.json", "", "a" * 5000], ids=str
+    "path",
+    [0, 1, True, None, 3.5, b"fit.json", b"\xff", ["fit.json"], object(), "fit\0.json", "", "a" * 5000],
+    ids=lambda path: "an object" if type(path) is object else str(path)[:20],
 )
 def test_what_is_no_path(path, tmp_path, monkeypatch, within):
     monkeypatch.chdir(tmp_path)

@@ -1,0 +1,87 @@
+"""Pages of the API reference, from the lists of public names in the code: a new name shows up by itself."""
+
+import importlib
+from pathlib import Path
+
+# module -> title; a module that isn't there yet is left out
+MODULES = {
+    "surffit": "Fitting",
+    "surffit.surfaces": "Surfaces",
+    "surffit.bases": "Bases",
+    "surffit.registry": "Models by name",
+    "surffit.plot": "Pictures",
+    "surffit.io": "Saved documents",
+    "surffit.data": "Tables that are shipped",
+    "surffit.testing": "For plugin authors",
+    "surffit.exceptions": "Errors and warnings",
+}
+# what calls return, which no public list names
+RETURNED = (
+    "surffit.core.conditioning.Conditioning",
+    "surffit.core.posterior.Posterior",
+    "surffit.core.rungs.NamedCovariance",
+    "surffit.tables.groups.TableResult",
+)
+
+PAGE = """\
+{title}
+{rule}
+
+.. automodule:: {module}
+   :no-members:
+   :no-index:
+
+.. currentmodule:: {module}
+
+.. autosummary::
+   :toctree: generated
+   :nosignatures:
+
+{names}
+"""
+RETURNS = """\
+What calls return
+=================
+
+Objects that you get but don't make.
+
+.. autosummary::
+   :toctree: generated
+   :nosignatures:
+
+{names}
+"""
+
+
+def public(module: str) -> list[str]:
+    """The names a module shows: its ``__all__`` without dunders, surffit's own things only."""
+    found = importlib.import_module(module)
+    names = getattr(found, "__all__", [name for name in dir(found) if not name.startswith("_")])
+    return sorted((name for name in names if not name.startswith("__")), key=lambda name: (name.islower(), name.lower()))
+
+
+def write(folder: Path) -> list[Path]:
+    """A page for each module, and one that leads to them; returns the pages."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = []
+    for module, title in MODULES.items():
+        try:
+            names = public(module)
+        except ModuleNotFoundError as err:
+            if err.name != module:
+                raise
+            continue
+        text = PAGE.format(title=title, rule="=" * len(title), module=module, names="\n".join(f"   {name}" for name in names))
+        _keep(folder / f"{module}.rst", text)
+        pages.append(module)
+    _keep(folder / "returned.rst", RETURNS.format(names="\n".join(f"   ~{name}" for name in RETURNED)))
+    pages.insert(1, "returned")
+    listed = "\n".join(f"   {page}" for page in pages)
+    _keep(folder / "index.rst", f"API\n===\n\nAll public names, from their docstrings.\n\n.. toctree::\n   :maxdepth: 2\n\n{listed}\n")
+    return [folder / f"{page}.rst" for page in pages]
+
+
+def _keep(path: Path, text: str) -> None:
+    """Write only what changed, so that a second build reads less."""
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")

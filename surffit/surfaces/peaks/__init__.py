@@ -1,0 +1,1 @@
+"""Peaks: one bright (or dark) spot, mostly with elliptical contours."""

@@ -1,0 +1,1 @@
+"""Shapes of geometry and optics: planes, quadrics, spheres, conics, wavefronts."""

@@ -1,0 +1,18 @@
+"""What the tests of the documentation share: its helpers, which are no installed package."""
+
+import importlib.util
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def helper(project):
+    """A function that loads a file of docs/ as a module."""
+
+    def load(path):
+        spec = importlib.util.spec_from_file_location(path.rpartition("/")[2].removesuffix(".py"), project / "docs" / path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
