@@ -11,6 +11,7 @@ import surffit as sf
 from surffit.bases import BSpline
 from surffit.core import bind, bind_graph
 from surffit.core.meshgrid import line_of, repeated
+from surffit.solve import rowlinear
 from surffit.surfaces import PolynomialSurface
 
 NY, NX = 100, 120
@@ -273,6 +274,34 @@ def test_no_more_memory_than_a_few_blocks(rng):
     assert not {"residual", "best_fit"} & set(vars(result))
     np.testing.assert_allclose(result.residual_map.ravel(), result.residual, atol=1e-9)
     assert pickle.loads(pickle.dumps(result)).residual.shape == (size * size,)
+
+
+class TestManyRows:
+    """The same without a grid: whole columns only where they are small."""
+
+    @pytest.fixture
+    def scattered(self, rng, monkeypatch):
+        monkeypatch.setattr(bind_graph, "LARGE", 100_000)
+        monkeypatch.setattr(rowlinear, "ROWS", 9_000)
+        x, y = rng.uniform(-3, 3, (2, 30_000))
+        return x, y, np.sin(x) * y + 0.1 * rng.standard_normal(x.size)
+
+    @pytest.mark.parametrize("basis", ["chebyshev", "monomial"])
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_are_factored_in_blocks(self, scattered, rng, basis, weighted):
+        x, y, z = scattered
+        w, mask = rng.uniform(0.5, 2, x.size) if weighted else None, (x > 2.5) & (y < 0)
+        result = PolynomialSurface(5, basis=basis).fit(z, x=x, y=y, weights=w, mask=mask)
+        assert result.conditioning.engine == "rows"
+        A = result.model.basis.columns(x[~mask], y[~mask])
+        agrees(result, by_qr(A, z[~mask], None if w is None else w[~mask]))
+        assert "never as a whole" in result.explain()
+
+    def test_columns_alike_go_back_to_whole_ones(self, scattered):
+        x, y, z = scattered
+        result = sf.SurfaceModel(lambda x, y, a, b, c, d: a * x + b * y + c * 2 * y + d, ["x", "y"]).fit(z, x=x, y=y)
+        assert result.conditioning.engine == "linear"
+        assert result.conditioning.undetermined == ("b", "c")
 
 
 def test_losses_and_priors_find_the_rows(grid):

@@ -96,4 +96,9 @@ class Ring2D(Surface):
                 for k in (0.85, 0.93, 1.0, 1.08)
                 for w in (0.05, 0.12, 0.25)
             ]
+        if not out:
+            # nothing stands out: a ring in the middle
+            radius = 0.25 * float(np.hypot(np.ptp(x), np.ptp(y))) or 1.0
+            middle = {"x0": 0.5 * float(x.min() + x.max()), "y0": 0.5 * float(y.min() + y.max())}
+            out = [{**middle, "radius": radius, "width": 0.2 * radius, "q": 1.0, "theta": 0.0}]
         return out
