@@ -25,8 +25,6 @@ def drawn(name):
         return None
     coords, values = model.example()
     x, y = (np.asarray(coords[variable], dtype=float) for variable in model.independent_vars)
-    if x.ndim != 2:
-        return None
     params = model.make_params(**values)
     try:
         height = model.eval(params, **coords)
@@ -48,7 +46,10 @@ fig, axes = plt.subplots(rows, columns, figsize=(2.2 * columns, 2.2 * rows), lay
 for ax in axes.flat[len(surfaces) :]:
     ax.set_axis_off()
 for ax, (name, (variables, x, y, height)) in zip(axes.flat, surfaces.items(), strict=False):
-    ax.pcolormesh(x, y, height, shading="gouraud")
+    if x.ndim == 2:
+        ax.pcolormesh(x, y, height, shading="gouraud")
+    else:  # points that aren't a grid
+        ax.tripcolor(x, y, height, shading="gouraud")
     ax.set_title(name, fontsize=9)
     ax.set_xlabel(variables[0], fontsize=8, labelpad=1)
     ax.set_ylabel(variables[1], fontsize=8, labelpad=3)

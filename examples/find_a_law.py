@@ -18,7 +18,8 @@ volume = 0.0831 * temperature / pressure - 0.3  # an ideal gas, and a correction
 volume += rng.normal(0, volume.std() / 60, volume.size)
 
 table = pd.DataFrame({"temperature_K": temperature, "pressure_bar": pressure, "volume_L": volume})
-found = sf.find_surface(table, data="volume_L", T="temperature_K", p="pressure_bar")
+known = ["plane", "power_law2d", "van_der_waals"]  # registered surfaces to try as well; True, the default, tries all of them
+found = sf.find_surface(table, data="volume_L", T="temperature_K", p="pressure_bar", registered=known)
 print(found.report())
 
 # %%

@@ -63,7 +63,8 @@ def public(module: str) -> list[str]:
 def write(folder: Path) -> list[Path]:
     """A page for each module, and one that leads to them; returns the pages."""
     folder.mkdir(parents=True, exist_ok=True)
-    pages = []
+    pages: list[str] = []
+    shown: list[object] = []  # what stands in two lists has one page, that of the first
     for module, title in MODULES.items():
         try:
             names = public(module)
@@ -71,6 +72,9 @@ def write(folder: Path) -> list[Path]:
             if err.name != module:
                 raise
             continue
+        objects = {name: getattr(importlib.import_module(module), name) for name in names}
+        names = [name for name, found in objects.items() if not any(found is other for other in shown)]
+        shown += [objects[name] for name in names]
         text = PAGE.format(title=title, rule="=" * len(title), module=module, names="\n".join(f"   {name}" for name in names))
         _keep(folder / f"{module}.rst", text)
         pages.append(module)

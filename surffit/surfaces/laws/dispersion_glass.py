@@ -40,7 +40,7 @@ def schott_dispersion(
     a1 : float
         Long-wave term [1/micrometre**2].
     a2, a3, a4, a5 : float
-        Short-wave terms [micrometre**2, **4, **6, **8].
+        Short-wave terms [micrometre**2, micrometre**4, micrometre**6, micrometre**8].
     a0_t : float
         Thermal change of `a0` [1/K].
     a2_t : float
