@@ -11,9 +11,10 @@ import numpy as np
 from ..bases.bspline import BSpline
 from ..bases.terms import Domain
 from ..core.data import FitData
+from ..core.meshgrid import open_grid
 from ..exceptions import ParameterError
 from .basis_surface import BasisSurface
-from .smoothing import choose
+from .smoothing import choose, choose_on_grid
 
 WAYS = ("gcv", "loo")
 
@@ -127,9 +128,7 @@ class BSplineSurface(BasisSurface):
         strength: Any = self.smoothing
         told: tuple[str, ...] = ()
         if isinstance(strength, str):
-            y = data.data if data.used is None else data.data[data.used]
-            weights = None if data.weights is None else np.abs(data.select(data.weights))
-            strength = choose(basis, self.points_of(data), np.ravel(y), weights, strength)
+            strength = self._chosen(data, basis)
             how = "generalised cross-validation" if self.smoothing == "gcv" else "leaving out each point in turn"
             told = (f"Smoothing {strength:.4g} was chosen by {how}.",)
 
@@ -140,6 +139,18 @@ class BSplineSurface(BasisSurface):
             return out
 
         return self._kept(("smooth", basis, strength), make)
+
+    def _chosen(self, data: FitData, basis: BSpline) -> float:
+        """The strength of smoothing that suits the data."""
+        way = str(self.smoothing)
+        if way == "gcv" and data.used is None and data.weights is None and len(self.variables) == 2:
+            axes, lines = open_grid(data.shape, [data.coords[name] for name in self.variables])
+            if axes is not None and sorted(axes) == [0, 1]:
+                z = data.data if axes == [0, 1] else data.data.T
+                return choose_on_grid(basis, [line.ravel() for line in lines], z)
+        y = data.data if data.used is None else data.data[data.used]
+        weights = None if data.weights is None else np.abs(data.select(data.weights))
+        return choose(basis, self.points_of(data), np.ravel(y), weights, way)
 
     def options(self) -> dict[str, Any]:
         """Arguments that make this model again, with the smoothing that was chosen."""

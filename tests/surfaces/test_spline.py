@@ -163,6 +163,15 @@ class TestChoosing:
         best = choose(basis, [x], z, w if weighted else None, way)
         assert score(best) <= min(score(best * factor) for factor in (0.5, 0.9, 1.1, 2.0, 1e-3, 1e3)) * (1 + 1e-6)
 
+    def test_on_a_grid_it_is_the_same(self, rng):
+        y, x = np.mgrid[:25, :20].astype(float)
+        z = np.sin(x / 4) + 0.1 * y + rng.normal(0, 0.2, x.shape)
+        model = BSplineSurface((6, 5), smoothing="gcv")
+        strengths = [
+            model.fit(data, x=a, y=b).model.smoothing for data, a, b in ((z, x, y), (z.T, x.T, y.T), (z.ravel(), x.ravel(), y.ravel()))
+        ]
+        np.testing.assert_allclose(strengths, strengths[0], rtol=1e-3)
+
     def test_noise_asks_for_more(self, rng):
         x = np.linspace(0, 10, 300)
         noise = rng.normal(size=300)
