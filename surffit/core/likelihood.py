@@ -11,6 +11,7 @@ import lmfit
 import numpy as np
 
 from ..exceptions import DataError, NonFiniteError, ParameterError
+from ..solve.fewrows import few_rows
 from ..solve.layers import Layers
 from ..solve.loss import CONVEX, ROBUST, Poisson, Rho, Robust, Term, UserLikelihood
 from ..solve.lossfit import begin_scale, finish, minimise_loss, minimise_with_priors, squares
@@ -164,6 +165,8 @@ def wrap(bound: Bound, data: FitData, params: lmfit.Parameters, request: FitCall
     problem = bound.problem
     if kind_of(request.loss) != "linear":
         problem = Reweighted(problem, term_of(request, data, problem))
+    if request.roughness and request.method == "separable" and problem is bound.problem and not request.priors:
+        problem = few_rows(problem, bound.moments)
     if request.priors or request.roughness:
         priors = [*read(request.priors or {}, bound, params), *roughness(request.roughness, bound, params)]
         likelihood = isinstance(problem, Reweighted) and problem.term.likelihood

@@ -437,6 +437,8 @@ class SurfaceComposite(SurfaceModel, CompositeModel):
             raise ParameterError(msg, name=(missing or unknown)[0])
         return guess_sum(self, data, given, kws)
 
+    guess.sees_to_points = True  # type: ignore[attr-defined]
+
 
 class LmfitModel(SurfaceModel):
     """One of lmfit's models (a leaf), wrapped: its function, hints, options, `guess` and `post_fit`."""

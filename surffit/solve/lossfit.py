@@ -359,7 +359,7 @@ def begin_scale(layers: Layers, alpha: np.ndarray) -> None:
         return
     first = DenseEngine(layers.data).inner(alpha)
     if first is not None and first.chi2 > 0.0:
-        layers.prior.scale = float(np.sqrt(first.chi2 / layers.data.N))
+        layers.prior.scale = float(np.sqrt(first.chi2 / layers.data.ndata))
 
 
 def _stopped(problem: Problem, plain: Solution, options: Options) -> Solution | None:

@@ -97,8 +97,8 @@ def _wavenumbers(data, x, y) -> list[float]:
     # the frame of the spectrum has its own unit for each coordinate
     k = np.hypot(kx[:, None] / data.half[0], ky[None, :] / data.half[1])
     step = 0.5 * np.pi / max(data.half)
-    ring = (k / step + 0.5).astype(int)
     last = int(min(kx[-1] / data.half[0], ky[-1] / data.half[1]) / step)
+    ring = np.minimum(k / step + 0.5, last + 1).astype(int)
     total = np.bincount(ring.ravel(), power.ravel())[: last + 1]
     number = np.bincount(ring.ravel())[: last + 1]
     # a wave is narrow along k and wide around: the sum of a ring is what it holds

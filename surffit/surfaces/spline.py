@@ -11,9 +11,10 @@ import numpy as np
 from ..bases.bspline import BSpline
 from ..bases.terms import Domain
 from ..core.data import FitData
+from ..core.meshgrid import open_grid
 from ..exceptions import ParameterError
 from .basis_surface import BasisSurface
-from .smoothing import choose
+from .smoothing import choose, choose_on_grid
 
 WAYS = ("gcv", "loo")
 
@@ -99,13 +100,14 @@ class BSplineSurface(BasisSurface):
         if self.knots is not None and domain is not None:
             msg = "knots and domain were given; the knots begin and end at the ends of the domain, so leave domain out"
             raise ParameterError(msg)
+        count = 1 if isinstance(variables, str) else len(variables)
+        if self.knots is not None and len(self.knots) != count:
+            msg = f"knots are for {len(self.knots)} variables, but there are {count}; give one sequence for each"
+            raise ParameterError(msg)
         self.notes: tuple[str, ...] = ()
         self.roughness: Any = None  # names and rows, where a number for the smoothing is known
         shown = f"BSplineSurface({self.intervals if self.knots is None else [len(one) - 1 for one in self.knots]})"
         super().__init__(variables, domain, shown, nan_policy=nan_policy, prefix=prefix, name=name, linear=linear)
-        if self._stand_in.nvars_known != len(self.variables):
-            msg = f"knots are for {self._stand_in.nvars_known} variables, but there are {len(self.variables)}; give one sequence for each"
-            raise ParameterError(msg)
 
     def basis_on(self, domain: Domain | None) -> BSpline | None:
         """The splines on a range."""
@@ -126,9 +128,7 @@ class BSplineSurface(BasisSurface):
         strength: Any = self.smoothing
         told: tuple[str, ...] = ()
         if isinstance(strength, str):
-            y = data.data if data.used is None else data.data[data.used]
-            weights = None if data.weights is None else np.abs(data.select(data.weights))
-            strength = choose(basis, self.points_of(data), np.ravel(y), weights, strength)
+            strength = self._chosen(data, basis)
             how = "generalised cross-validation" if self.smoothing == "gcv" else "leaving out each point in turn"
             told = (f"Smoothing {strength:.4g} was chosen by {how}.",)
 
@@ -139,6 +139,18 @@ class BSplineSurface(BasisSurface):
             return out
 
         return self._kept(("smooth", basis, strength), make)
+
+    def _chosen(self, data: FitData, basis: BSpline) -> float:
+        """The strength of smoothing that suits the data."""
+        way = str(self.smoothing)
+        if way == "gcv" and data.used is None and data.weights is None and len(self.variables) == 2:
+            axes, lines = open_grid(data.shape, [data.coords[name] for name in self.variables])
+            if axes is not None and sorted(axes) == [0, 1]:
+                z = data.data if axes == [0, 1] else data.data.T
+                return choose_on_grid(basis, [line.ravel() for line in lines], z)
+        y = data.data if data.used is None else data.data[data.used]
+        weights = None if data.weights is None else np.abs(data.select(data.weights))
+        return choose(basis, self.points_of(data), np.ravel(y), weights, way)
 
     def options(self) -> dict[str, Any]:
         """Arguments that make this model again, with the smoothing that was chosen."""

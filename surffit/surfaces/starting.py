@@ -10,15 +10,16 @@ import numpy as np
 
 from ..solve.rough import some
 
-# points that a search looks at; more make a guess slower, hardly better
+# points that a search looks at, and one linear fit; more make a guess slower, hardly better
 POINTS = 1000
+MANY = 30_000
 
 
-def thinned(z: np.ndarray, coords: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """At most POINTS of the points, spread over the data."""
-    if z.size <= POINTS:
+def thinned(z: np.ndarray, coords: Sequence[np.ndarray], most: int = POINTS) -> tuple[np.ndarray, list[np.ndarray]]:
+    """At most so many of the points, spread over the data."""
+    if z.size <= most:
         return z, list(coords)
-    kept = some(np.arange(z.size), POINTS)
+    kept = some(np.arange(z.size), most)
     return z[kept], [c[kept] for c in coords]
 
 
@@ -143,11 +144,14 @@ class SecondOrder:
     ----------
     centre : tuple of float
         Where it is flat; kept within a few widths of the data.
+    residual : ndarray
+        What it leaves of the data (of part of them, where there are very many).
     hessian : ndarray, shape (2, 2)
         Second derivatives.
     """
 
     def __init__(self, z: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+        z, (x, y) = thinned(z, (x, y), MANY)
         (mx, hx), (my, hy) = span(x), span(y)
         u, v = (x - mx) / hx, (y - my) / hy
         columns = np.array([np.ones_like(u), u, v, u * u, u * v, v * v]).T
@@ -181,6 +185,7 @@ def weighted_logs(z: np.ndarray, columns: Sequence[np.ndarray]) -> list[float]:
     list of float
         One slope per column.
     """
+    z, columns = thinned(z, columns, MANY)
     sign = 1.0 if np.abs(z[z > 0]).sum() >= np.abs(z[z < 0]).sum() else -1.0
     table = np.array([np.ones_like(z), *columns])
     # noise makes small values useless in the logarithm, and selects the high ones among them

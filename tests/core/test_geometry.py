@@ -306,6 +306,8 @@ def test_bases_files_and_parts(points, fit, tmp_path):
     ("call", "error", "sentence"),
     [
         (lambda f: f.gradient(z=1), DataError, "z: unknown"),
+        (lambda f: f.gradient(x=np.arange(3.0)), DataError, "give y, too"),
+        (lambda f: f.gradient(x=np.arange(3.0), y=np.arange(2.0)), DataError, "one shape"),
         (lambda f: f.gradient(level=2, **AT), DataError, "outside 0 to 1"),
         (lambda f: f.extrema("peak"), DataError, "kind='peak'"),
         (lambda f: f.extrema(x=(3, 1)), DataError, "low < high"),

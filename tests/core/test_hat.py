@@ -162,3 +162,17 @@ def test_nothing_is_changed(scattered):
     before = copy.deepcopy(fit.params)
     fit.leave_one_out()
     assert before == fit.params
+
+
+def test_fits_from_the_sums_of_a_grid(rng):
+    """Long grids are fitted without columns; their leverages are those of the columns."""
+    x, y = np.linspace(-1, 1, 90)[None, :], np.linspace(0, 2, 80)[:, None]
+    data = 1 + x * y + rng.normal(0, 0.1, (80, 90))
+    fit = PolynomialSurface(2).fit(data, x=x, y=y)
+    found = fit.leave_one_out()
+    X, Y = (c.ravel() for c in np.broadcast_arrays(x, y))
+    q, _ = np.linalg.qr(np.column_stack([np.ones(7200), X, Y, X * X, X * Y, Y * Y]))
+    h = np.sum(q * q, axis=1)
+    np.testing.assert_allclose(found.leverage.ravel(), h, rtol=1e-9)
+    np.testing.assert_allclose(found.residual.ravel(), (data.ravel() - q @ (q.T @ data.ravel())) / (1 - h), atol=1e-12)
+    assert found.exact

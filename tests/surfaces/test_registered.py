@@ -18,9 +18,9 @@ def test_there_are_enough_of_them():
 @pytest.mark.parametrize("name", OWN)
 def test_a_registered_surface_keeps_its_promises(name):
     report = check_model(name)
-    assert report.traced, "derivatives of the ready surfaces are exact"
-    assert "guess" not in report.skipped or not [n for n in sf.get_model(name).param_names if n not in report.linear]
-    assert report.figures["derivatives, relative error"] < 1e-6
+    searched = [parameter for parameter in sf.get_model(name).param_names if parameter not in report.linear]
+    assert report.traced or not searched, "derivatives of what is searched are exact"
+    assert "guess" not in report.skipped or not searched
 
 
 @pytest.mark.parametrize("name", OWN)

@@ -105,6 +105,17 @@ def test_lmfits_results_too(data):
     assert np.isnan(table["loo"]).sum() == 1
 
 
+def test_loaded_fits_too(data, tmp_path):
+    fits = polynomials(data, (1, 2))
+    fits["p1"].save(tmp_path / "p1.json")
+    table = sf.compare({"p1": sf.load(tmp_path / "p1.json"), "p2": fits["p2"]})
+    expected = sf.compare(fits)
+    np.testing.assert_allclose(table.bic, expected.bic, rtol=1e-9)
+    assert np.isnan(table["loo"]["p1"])
+    # without data nothing proves that one holds the other
+    assert table.base["p2"] == ""
+
+
 def test_different_data_are_said_to_be_different(data):
     x, z = data
     one = PolynomialSurface(1, "x").fit(z, x=x)

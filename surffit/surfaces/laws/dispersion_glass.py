@@ -10,7 +10,7 @@ import numpy as np
 
 from ...exceptions import ParameterError
 from ..family import Surface
-from ..starting import thinned
+from ..starting import MANY, thinned
 from .dispersion_linear import EXTENT, T_REFERENCE
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ class SchottDispersion(Surface):
 
     def starts(self, z: np.ndarray, *coords: np.ndarray) -> dict[str, float]:
         """All coefficients: linear in the squared index."""
-        square, dt = coords[0] ** 2, coords[1] - T_REFERENCE
+        z, (wavelength, temperature) = thinned(z, coords, MANY)
+        square, dt = wavelength**2, temperature - T_REFERENCE
         columns = np.array([np.ones_like(z), square, 1 / square, square**-2.0, square**-3.0, square**-4.0, dt, dt / square])
         return dict(zip(self._param_root_names, map(float, _lstsq(columns, z**2)), strict=True))
 

@@ -158,7 +158,7 @@ def _refined(z: np.ndarray, points: np.ndarray, centre: np.ndarray, sigma: float
     precision = np.array([1.0, 0.0, 1.0]) / sigma**2
     p = np.array([*centre, *precision, 0.0, 0.0])
     gain = 0.0
-    for reach in (3.5, 3.5, 4.0):
+    for reach in (3.5, 4.0, 4.0):
         inside = _exponent(p, points) < 0.5 * reach**2
         chosen = some(np.flatnonzero(inside), _WINDOW) if int(inside.sum()) >= 12 else _nearest(p, points)
         new, better = _walk(p, z[chosen], points[:, chosen])
@@ -168,7 +168,10 @@ def _refined(z: np.ndarray, points: np.ndarray, centre: np.ndarray, sigma: float
         size = np.sqrt(np.diag(cov))
         if size.max() > 3.0 or size.max() < finest:
             break
-        p, gain = new, better * max(int(inside.sum()), chosen.size) / chosen.size
+        before, p = p, new
+        gain = better * max(int(inside.sum()), chosen.size) / chosen.size
+        if reach > 3.5 and np.allclose(before[2:5], p[2:5], rtol=0.1, atol=0.03 * (p[2] + p[4])):
+            break  # another window would be the same
     cov = _covariance(p)
     return p[:2], cov if cov is not None else np.eye(2) * sigma**2, float(p[5]), gain
 

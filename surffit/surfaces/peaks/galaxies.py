@@ -32,10 +32,11 @@ def half_light(n: Any) -> Any:
     Returns
     -------
     float
+        Half of the light lies inside the radius where the exponent is -b.
 
     Examples
     --------
-    >>> round(half_light(1.0), 12)
+    >>> round(half_light(1.0), 11)
     1.67834699002
     """
     low, high = INVERSE
