@@ -47,7 +47,7 @@ for name, limits in result.conf_interval(sigmas=[1, 2]).items():
 # The whole posterior
 # -------------------
 
-posterior = result.sample(4000, rng=1)
+posterior = result.sample(2000, rng=1)
 print(posterior)
 print(posterior.summary().round(4).to_string())
 print(*posterior.notes, sep="\n")

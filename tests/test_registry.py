@@ -142,7 +142,11 @@ def test_a_plugin_outside_the_rules_is_refused(offers, name, value, sentence):
 
 @pytest.mark.parametrize(
     ("asked", "sentence"),
-    [("gausian2d", "no model named 'gausian2d'; did you mean 'gaussian2d'"), ("zzzz", "installed models: bose, "), (7, "no model named 7")],
+    [
+        ("gausian2d", "no model named 'gausian2d'; did you mean 'gaussian2d'"),
+        ("zzzz", r"installed models: .*\bbose, "),
+        (7, "no model named 7"),
+    ],
 )
 def test_a_misspelling_is_answered(asked, sentence):
     with pytest.raises(UnknownModelError, match=sentence):

@@ -1,6 +1,8 @@
 """The page of all registered models: name, formula, variables, parameters, from the models themselves."""
 
+import importlib
 import inspect
+import re
 from pathlib import Path
 
 import surffit as sf
@@ -32,24 +34,26 @@ def write(folder: Path) -> None:
 
 def _row(name: str, where: str) -> str:
     module, _, cls = where.partition(":")
+    maker = getattr(importlib.import_module(module), cls)
     try:
         model = sf.get_model(name)
-    except TypeError:  # such as polynomials, which need a degree
+    except TypeError:  # needs options, such as a number of centres
         variables = parameters = "by its options"
+        told = inspect.getdoc(maker) or ""
     else:
         variables, parameters = ", ".join(model.independent_vars), _shortened(model.param_names)
-    maker = getattr(__import__(module, fromlist=[cls]), cls)
-    what = (inspect.getdoc(maker) or "").partition("\n\n")[0].replace("\n", " ").replace("|", "\\|")
-    what = what.replace(":math:", "")
-    if not module.startswith("lmfit"):
-        what += f" ([`{cls}`](api/generated/{_page(module, cls)}))"
-    return f"| `{name}` | {what} | {variables} | {parameters} |"
+        own = not module.startswith("lmfit") and hasattr(maker, "function")
+        told = inspect.getdoc(maker.function if own else maker) or ""
+    what = " ".join(told.partition("\n\n")[0].split()).partition(", with functional form")[0]
+    what = what.replace(":math:", "{math}")
+    formula = re.search(r"\.\. math:: (.*?)\n\n", told, re.DOTALL)
+    if formula and not module.startswith("lmfit"):
+        what += f" {{math}}`{' '.join(formula[1].split())}`"
+    if hasattr(sf.surfaces, cls):
+        what += f" ([`{cls}`](api/generated/surffit.surfaces.{cls}.rst))"
+    return f"| `{name}` | {what.replace('|', chr(92) + '|')} | {variables} | {parameters} |"
 
 
 def _shortened(names: list[str]) -> str:
     shown = names if len(names) <= 10 else [*names[:9], "..."]
     return ", ".join(f"`{name}`" if name != "..." else name for name in shown)
-
-
-def _page(module: str, cls: str) -> str:
-    return f"surffit.surfaces.{cls}.rst" if hasattr(sf.surfaces, cls) else f"{module}.{cls}.rst"

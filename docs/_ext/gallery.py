@@ -37,14 +37,13 @@ class WrittenPictures:
 
 
 def same_for_all(gallery_conf, fname):
-    """Every example starts alike: readable type at the width of a page, figures that lay themselves out."""
+    """Every example starts alike: readable type at the width of a page, colours that all can tell apart."""
     import matplotlib.pyplot as plt
 
     plt.rcParams.update(
         {
             "figure.figsize": (7.0, 4.4),
             "figure.dpi": 110,
-            "figure.constrained_layout.use": True,
             "font.size": 11,
             "image.cmap": "viridis",
             "axes.prop_cycle": plt.cycler(color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]),

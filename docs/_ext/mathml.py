@@ -1,19 +1,31 @@
 """Formulas as MathML, which browsers draw themselves: no script, and nothing to fetch. docutils brings the translation."""
 
 from docutils import nodes
-from docutils.utils.math import latex2mathml
+from docutils.utils.math import MathError, latex2mathml
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
+
+
+def write(translator, node, as_block):
+    """One formula; what can't be translated is a warning, and shown as it was written."""
+    try:
+        text = latex2mathml.tex2mathml(node.astext(), as_block=as_block)
+    except MathError as err:
+        logger.warning("the formula %r can't be shown: %s", node.astext(), err, location=node)
+        text = f"<code>{translator.encode(node.astext())}</code>"
+    translator.body.append(text)
+    raise nodes.SkipNode
 
 
 def inline(translator, node):
     """``:math:`` within a line."""
-    translator.body.append(latex2mathml.tex2mathml(node.astext(), as_block=False))
-    raise nodes.SkipNode
+    write(translator, node, as_block=False)
 
 
 def block(translator, node):
     """A formula on its own."""
-    translator.body.append(latex2mathml.tex2mathml(node.astext(), as_block=True))
-    raise nodes.SkipNode
+    write(translator, node, as_block=True)
 
 
 def setup(app):

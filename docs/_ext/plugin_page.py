@@ -22,10 +22,10 @@ def uses() -> str:
 
 
 def write(folder: Path) -> None:
-    """The files, in a folder that is made."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """The files in ``package``, and beside it ``use.py``, which uses them."""
+    (folder / "package").mkdir(parents=True, exist_ok=True)
     for name, text in files().items():
-        (folder / name).write_text(text, encoding="utf-8")
+        (folder / "package" / name).write_text(text, encoding="utf-8")
     (folder / "use.py").write_text(uses(), encoding="utf-8")
 
 

@@ -1,6 +1,7 @@
 """Pages of the API reference, from the lists of public names in the code: a new name shows up by itself."""
 
 import importlib
+import shutil
 from pathlib import Path
 
 # module -> title; a module that isn't there yet is left out
@@ -18,9 +19,11 @@ MODULES = {
 # what calls return, which no public list names
 RETURNED = (
     "surffit.core.conditioning.Conditioning",
+    "surffit.core.hat.LeaveOneOut",
     "surffit.core.posterior.Posterior",
     "surffit.core.rungs.NamedCovariance",
     "surffit.tables.groups.TableResult",
+    "surffit.tables.outlying.Outliers",
 )
 
 PAGE = """\
@@ -38,6 +41,17 @@ PAGE = """\
    :nosignatures:
 
 {names}
+"""
+INDEX = """\
+API
+===
+
+All public names, from their docstrings.
+
+.. toctree::
+   :maxdepth: 2
+
+{pages}
 """
 RETURNS = """\
 What calls return
@@ -62,8 +76,10 @@ def public(module: str) -> list[str]:
 
 def write(folder: Path) -> list[Path]:
     """A page for each module, and one that leads to them; returns the pages."""
-    folder.mkdir(parents=True, exist_ok=True)
-    pages = []
+    shutil.rmtree(folder, ignore_errors=True)  # pages of names that are gone
+    folder.mkdir(parents=True)
+    pages: list[str] = []
+    shown: list[object] = []  # what stands in two lists has one page, that of the first
     for module, title in MODULES.items():
         try:
             names = public(module)
@@ -71,17 +87,13 @@ def write(folder: Path) -> list[Path]:
             if err.name != module:
                 raise
             continue
+        objects = {name: getattr(importlib.import_module(module), name) for name in names}
+        names = [name for name, found in objects.items() if not any(found is other for other in shown)]
+        shown += [objects[name] for name in names]
         text = PAGE.format(title=title, rule="=" * len(title), module=module, names="\n".join(f"   {name}" for name in names))
-        _keep(folder / f"{module}.rst", text)
+        (folder / f"{module}.rst").write_text(text, encoding="utf-8")
         pages.append(module)
-    _keep(folder / "returned.rst", RETURNS.format(names="\n".join(f"   ~{name}" for name in RETURNED)))
+    (folder / "returned.rst").write_text(RETURNS.format(names="\n".join(f"   ~{name}" for name in RETURNED)), encoding="utf-8")
     pages.insert(1, "returned")
-    listed = "\n".join(f"   {page}" for page in pages)
-    _keep(folder / "index.rst", f"API\n===\n\nAll public names, from their docstrings.\n\n.. toctree::\n   :maxdepth: 2\n\n{listed}\n")
+    (folder / "index.rst").write_text(INDEX.format(pages="\n".join(f"   {page}" for page in pages)), encoding="utf-8")
     return [folder / f"{page}.rst" for page in pages]
-
-
-def _keep(path: Path, text: str) -> None:
-    """Write only what changed, so that a second build reads less."""
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")

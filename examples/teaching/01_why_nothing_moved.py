@@ -5,7 +5,7 @@ Why nothing moved
 A fit ends with "Fit succeeded", but there are no error bars, and some values are exactly where they started. The formula is
 right, and so are the data. What happened is a matter of the last digit of a floating-point number.
 
-The example is real: the refractive index of a liquid over wavelength x [nm] and temperature y [deg C], with sixteen
+The example is real: the refractive index of a material over wavelength x [nm] and temperature y [deg C], with sixteen
 coefficients, and start values as they were once published.
 """
 

@@ -43,7 +43,12 @@ print(after.explain())
 # The values agree to a small part of their errors; the shape of the data is kept, so there is something to look at.
 
 largest = max(abs(after.params[name].value - before.params[name].value) / after.params[name].stderr for name in params)
-figure = after.plot(title=f"the two answers differ by {largest:.0e} standard errors at most", xlabel="x [pixel]", ylabel="y [pixel]")
+figure = after.plot(
+    title=f"the two answers differ by {largest:.0e} standard errors at most",
+    xlabel="x [pixel]",
+    ylabel="y [pixel]",
+    fig_kws={"figsize": (10, 3.4)},
+)
 plt.show()
 
 # %%

@@ -63,7 +63,7 @@ class ProductBasis(Basis):
         """Exact partial derivatives; see `Basis.derivatives`."""
         nvars = require_variables(len(coords), self.nvars_known)
         plain = checked_orders(orders, nvars)
-        arrays = [np.asarray(values, dtype=float) for values in coords]
+        arrays = [np.atleast_1d(np.asarray(values, dtype=float)) for values in coords]
         known = self.terms(nvars)
         out = np.ones((len(known), *np.broadcast_shapes(*(a.shape for a in arrays))))
         for i, (x, order) in enumerate(zip(arrays, plain, strict=True)):

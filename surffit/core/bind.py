@@ -24,7 +24,7 @@ from .structure import Structure, evaluate, same, signature, trace_model
 # positions along each axis at which a known graph is checked against its function again
 SAMPLE = 16
 # the same for a new graph, which is checked in full on fewer points than these
-FIRST_SAMPLE = 128
+FIRST_SAMPLE = 64
 # graphs that a model keeps
 KEPT = 32
 

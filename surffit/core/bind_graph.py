@@ -20,6 +20,9 @@ from .kernels import GraphKernel, GridProgramKernel
 from .meshgrid import open_grid
 from .structure import Structure, same
 
+# numbers in a linear problem's columns from which they are not held as a whole
+LARGE = 5_000_000
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -151,8 +154,10 @@ def _by_rows(
         y, w = y[data.used], None if w is None else w[data.used]
     kernel = GraphKernel(compiled, fixed, arrays, select)
     problem = Problem(kernel, y, w, len(plan.nonlinear), len(plan.linear), lower, upper)
-    if not problem.m or problem.N < LONG_ROWS or structure.concrete or select is not None:
+    if problem.N < LONG_ROWS or structure.concrete or select is not None:
         return problem, None
+    if not problem.m and problem.N * problem.k < LARGE:
+        return problem, None  # whole columns give the last digits
     parts = row_blocks(problem.shape)
     return problem, BlockMoments(problem, [(kernel.part(rows[0], problem.shape[0]), rows) for rows in parts])
 

@@ -59,8 +59,9 @@ class Conditioning:
     engine : str
         How the columns were looked at. On a rectangular grid, where they are short sums of products g(y) h(x): "grid" (their
         factors; no column was ever formed) or "grid rows" (the same, with weights so uneven that blocks of rows were factored).
-        Elsewhere: "linear" or "dense" (whole columns), "normal" (their products), "gram" (sums over blocks of rows), "blocks" (data
-        set by data set), "minpack" (a small problem, by MINPACK), "trust-region" and "full" (all parameters at once).
+        Elsewhere: "linear" or "dense" (whole columns), "rows" (a linear model's, in blocks of rows by QR), "normal" (their
+        products), "gram" (sums over blocks of rows), "blocks" (data set by data set), "minpack" (a small problem, by MINPACK),
+        "trust-region" and "full" (all parameters at once).
     """
 
     rank: int

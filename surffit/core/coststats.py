@@ -39,7 +39,7 @@ def statistics(result: SurfaceResult, outcome: Outcome) -> None:
         # a prior that holds a parameter gives a degree of freedom back
         layers.variance(p)
         result.nfree = problem.ndata - layers.gamma
-    r = data.residual(p)
+    r = layers.whole.residual(p)
     result.residual = r / data.unit
     if loss is None:
         chi2 = float(r @ r) / data.unit / data.unit

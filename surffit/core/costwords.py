@@ -111,7 +111,8 @@ def _errors(result: SurfaceResult, layers: Layers) -> list[str]:
     if layers.likelihood:
         return ["Errors come from the observed information (the Hessian of -ln L) and are never scaled: a likelihood knows its own."]
     prior = layers.prior
-    exact = "the Hessian of -ln P" if result.covar_source == "hessian" else "the Jacobian and the priors by QR"
+    what = " and ".join(["the priors"] * bool(result._call.priors) + ["the smoothing"] * bool(result._call.roughness))
+    exact = "the Hessian of -ln P" if result.covar_source == "hessian" else f"the Jacobian and {what} by QR"
     if prior is None or not result.scale_covar:
         return [f"Errors come from {exact}, the data's errors taken as given."]
     unit = "times the given errors" if result.weights is not None else "in units of the data"
@@ -120,8 +121,14 @@ def _errors(result: SurfaceResult, layers: Layers) -> list[str]:
 
 def _priors(result: SurfaceResult) -> list[str]:
     """How much the priors had to say."""
-    lines = [f"Prior{'s' if len(result._call.priors) > 1 else ''}: the data determine {_number(result.ndata - result.nfree)} of the "
-             f"{result.nvarys} parameters beside {'them' if len(result._call.priors) > 1 else 'it'}."]  # fmt: skip
+    known = _number(result.ndata - result.nfree)
+    lines = []
+    if result._call.roughness:
+        lines.append(f"Smoothing: the data determine {known} of the {result.nvarys} parameters (effective degrees of freedom).")
+    if not result._call.priors:
+        return lines
+    lines += [f"Prior{'s' if len(result._call.priors) > 1 else ''}: the data determine {known} of the "
+              f"{result.nvarys} parameters beside {'them' if len(result._call.priors) > 1 else 'it'}."]  # fmt: skip
     for name, centre, spread in _moments(result._call.priors):
         par = result.params[name]
         if math.isnan(centre):

@@ -37,6 +37,11 @@ def evidence(result: SurfaceResult, seed: int) -> Evidence:
             "the evidence is that of one data set with Gaussian errors and priors; fit without loss=, densities as priors and joint models"
         )
         raise ParameterError(msg)
+    if getattr(whole, "smooth", ()):
+        msg = (
+            "a surface with smoothing has no proper prior (its trend is free), so there is no evidence; choose smoothing by 'gcv' or 'loo'"
+        )
+        raise ParameterError(msg)
     if result.scale_covar:
         msg = "the evidence needs the errors of the data: fit with sigma= and scale_covar=False"
         raise ParameterError(msg)

@@ -366,6 +366,8 @@ def _errors(result: SurfaceResult, c: Conditioning) -> list[str]:
 
 def _effort(result: SurfaceResult, c: Conditioning) -> list[str]:
     lines = []
+    if c.engine == "rows":
+        lines.append("The columns are large: they were factored in blocks of rows, never as a whole.")
     if c.engine in ("grid", "grid rows") and result._outcome is not None:
         how = "from its factors along the rows and the columns" if c.engine == "grid" else "in blocks of rows, for its uneven weights"
         lines.append(f"The data are a rectangular grid, on which the model is a sum of products: it was solved {how}, never as a whole.")

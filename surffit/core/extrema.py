@@ -70,13 +70,16 @@ def searched(space: Space, given: Mapping[str, Any], what: str) -> tuple[dict[st
             box[name] = ends
         else:
             limits = type(value[0])(list(ends)) if hasattr(value[0], "unit") else np.asarray(ends)
-            low, high = np.ravel(space.points({name: limits})[name])
+            low, high = np.ravel(space.converted(name, limits))
             box[name] = (float(low), float(high))
             if not (np.isfinite(low) and np.isfinite(high) and low < high):
                 msg = f"{name}=({low:g}, {high:g}) is no range; give (low, high) with low < high, both finite"
                 raise DataError(msg)
-    if held:
-        held = {name: value for name, value in space.points(held).items() if name in held}
+    unknown = [name for name in held if name not in space.result.model.independent_vars]
+    if unknown:
+        msg = f"{what}: {', '.join(unknown)}: unknown; the coordinates of {space.result.model.name} are {', '.join(space.variables)}"
+        raise DataError(msg)
+    held = {name: space.converted(name, value) if name in space.variables else value for name, value in held.items()}
     missing = [name for name in space.variables if name not in box and name not in held]
     if missing:
         ranges = space.ranges(what)

@@ -26,7 +26,8 @@ from .methods import by_lmfit, is_lmfit_method
 from .outcome import FitCall, Outcome
 from .parameters import copy_parameters, snapshot
 from .priors import count
-from .settle import settled
+from .settle import notes as notes_of
+from .settle import roughness, settled
 
 if TYPE_CHECKING:
     from .model import SurfaceModel
@@ -42,6 +43,7 @@ def fit(model: SurfaceModel, params: lmfit.Parameters, request: FitCall) -> Outc
     data = _open(model, request)
     with np.errstate(all="ignore"):
         model = settled(model, data)
+        request.roughness = roughness(model)
         outcome = _solve(model, params, data, request)
     outcome.model = model
     return outcome
@@ -103,7 +105,7 @@ def _bind(
 
 
 def _solve(model: Any, params: lmfit.Parameters, data: Any, request: FitCall) -> Outcome:
-    notes = list(data.notes)
+    notes = [*data.notes, *notes_of(model)]
     varying = free_names(params)
     if not varying:
         msg = f"every parameter of {model.name} is fixed; nothing to fit: set vary=True for one, or use eval()"
@@ -119,7 +121,7 @@ def _solve(model: Any, params: lmfit.Parameters, data: Any, request: FitCall) ->
             params[name].value = guessed[name].value
         notes.append(f"{', '.join(names)} had no start and {'was' if len(names) == 1 else 'were'} guessed from the data.")
         bound = _bind(model, params, data, request)
-    _enough_points(data, bound, varying, count(request.priors))
+    _enough_points(data, bound, varying, count(request.priors) + sum(len(rows) for _, rows in request.roughness))
     started = snapshot(params)
     outcome = _run(model, params, data, bound, request, notes)
     if outcome.solution.status & Status.NO_EFFECT_AT_START:

@@ -20,7 +20,7 @@ class Guessing:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         own = cls.__dict__.get("guess")
-        if callable(own):
+        if callable(own) and not getattr(own, "sees_to_points", False):
             cls.guess = on_points(own)  # type: ignore[attr-defined]
 
 

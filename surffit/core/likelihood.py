@@ -11,6 +11,7 @@ import lmfit
 import numpy as np
 
 from ..exceptions import DataError, NonFiniteError, ParameterError
+from ..solve.fewrows import few_rows
 from ..solve.layers import Layers
 from ..solve.loss import CONVEX, ROBUST, Poisson, Rho, Robust, Term, UserLikelihood
 from ..solve.lossfit import begin_scale, finish, minimise_loss, minimise_with_priors, squares
@@ -22,7 +23,7 @@ from ..solve.separable import DenseEngine
 from ..solve.status import Status
 from ..solve.verdict import Solution
 from .methods import VECTOR, by_lmfit
-from .priors import read
+from .priors import read, roughness
 
 if TYPE_CHECKING:
     from .bound import Bound
@@ -164,8 +165,10 @@ def wrap(bound: Bound, data: FitData, params: lmfit.Parameters, request: FitCall
     problem = bound.problem
     if kind_of(request.loss) != "linear":
         problem = Reweighted(problem, term_of(request, data, problem))
-    if request.priors:
-        priors = read(request.priors, bound, params)
+    if request.roughness and request.method == "separable" and problem is bound.problem and not request.priors:
+        problem = few_rows(problem, bound.moments)
+    if request.priors or request.roughness:
+        priors = [*read(request.priors or {}, bound, params), *roughness(request.roughness, bound, params)]
         likelihood = isinstance(problem, Reweighted) and problem.term.likelihood
         problem = PriorProblem(problem, priors, 1.0 if likelihood else problem.unit)
     return replace(bound, problem=problem, moments=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import lmfit
 import numpy as np
@@ -94,7 +94,7 @@ class SurfaceModel(Documented, Exemplified, Guessing, lmfit.Model):
         if isinstance(linear, str):
             linear = (linear,)
         self._stated_linear: tuple[str, ...] | None = None if linear is None else tuple(linear)
-        self._structures: dict[Any, Structure] = {}
+        self._structures: dict[Any, Any] = {}
         if not hasattr(func, "__name__") and not hasattr(func, "argnames"):
             func = _Named(func)
         independent = list(independent_vars) if independent_vars is not None else None
@@ -121,13 +121,18 @@ class SurfaceModel(Documented, Exemplified, Guessing, lmfit.Model):
         """Names of the parameters that are solved exactly: stated, or found in the function's graph."""
         if self._stated_linear is not None:
             return tuple(self.prefix + n if self.prefix and not n.startswith(self.prefix) else n for n in self._stated_linear)
+        key = ("linear", tuple(self.param_names), tuple((n, h.get("vary"), h.get("expr")) for n, h in self.param_hints.items()))
+        if not isinstance(self, CompositeModel) and key in self._structures:
+            return cast(tuple[str, ...], self._structures[key])
         structure = self._traced()
         if structure is None:
             return ()
         with untouched(self):
             params = self.make_params()
         varying = tuple(n for n in structure.parameters if params[n].vary)
-        return tuple(structure.linear(varying, varying).names)
+        names = tuple(structure.linear(varying, varying).names)
+        self._structures[key] = names
+        return names
 
     @property
     def graph(self) -> Any:
@@ -431,6 +436,8 @@ class SurfaceComposite(SurfaceModel, CompositeModel):
             )  # fmt: skip
             raise ParameterError(msg, name=(missing or unknown)[0])
         return guess_sum(self, data, given, kws)
+
+    guess.sees_to_points = True  # type: ignore[attr-defined]
 
 
 class LmfitModel(SurfaceModel):

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import lmfit
+import numpy as np
 
 from ..exceptions import ParameterError
 from ..solve.verdict import Solution
 from .bound import Bound
 from .data import FitData
+
+Rough = tuple[tuple[str, ...], np.ndarray]  # full names of parameters, and rows whose squared sum is added to the cost
 
 
 @dataclass(eq=False)
@@ -32,6 +35,7 @@ class FitCall:
     coerce: bool = True
     loss: Any = "linear"
     priors: Any = None
+    roughness: tuple[Rough, ...] = ()  # what smoothing surfaces in the model are held by
 
     @property
     def own(self) -> bool:
@@ -41,7 +45,8 @@ class FitCall:
     @property
     def plain(self) -> bool:
         """Whether this is least squares of the data alone."""
-        return (self.loss is None or (isinstance(self.loss, str) and self.loss == "linear")) and not self.priors
+        linear = self.loss is None or (isinstance(self.loss, str) and self.loss == "linear")
+        return linear and not self.priors and not self.roughness
 
 
 @dataclass(eq=False)

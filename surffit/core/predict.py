@@ -14,7 +14,7 @@ from .bind import find_structure
 from .bind_numeric import resolver
 from .containers import is_array_like, open_container
 from .data import is_time, seconds_since
-from .structure import Structure, evaluate
+from .structure import Structure, evaluate, leaves
 
 if TYPE_CHECKING:
     from .result import SurfaceResult
@@ -139,7 +139,11 @@ def _structure(model: Any, params: Any, coords: Mapping[str, Any]) -> Structure 
         return None
     view = NewCoordinates({**coords, **arrays}, names, np.empty(shape))
     with np.errstate(all="ignore"):
-        return find_structure(model, params, view, getattr(model, "_structures", {}), symbolic_only=True)
+        found = find_structure(model, params, view, getattr(model, "_structures", {}), symbolic_only=True)
+        if found is None and any(hasattr(leaf, "on_data") for leaf in leaves(model)):
+            # functions without a graph of their own (splines) are exact at these coordinates; nothing is kept
+            found = find_structure(model, params, view, {})
+        return found
 
 
 @dataclass(frozen=True, eq=False)

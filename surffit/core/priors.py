@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,11 @@ import lmfit
 import numpy as np
 
 from ..exceptions import ParameterError
-from ..solve.priors import DensityPrior, GaussianPrior, Prior
+from ..solve.priors import DensityPrior, GaussianPrior, Prior, Roughness
 
 if TYPE_CHECKING:
     from .bound import Bound
+    from .outcome import Rough
 
 WAYS = "(mean, sigma), a distribution with logpdf, or a function of the value that returns its log-density"
 
@@ -47,6 +48,31 @@ def read(priors: Any, bound: Bound, params: lmfit.Parameters) -> list[Prior]:
         names = names_of(key)
         _check_names(names, bound, params, seen)
         out.append(_read_one(names, given, bound))
+    return out
+
+
+def roughness(given: Sequence[Rough], bound: Bound, params: lmfit.Parameters) -> list[Prior]:
+    """
+    What smoothing surfaces add to the cost, as rows of the parameters that are fitted; others keep their values.
+
+    Raises
+    ------
+    ParameterError
+        For a coefficient that is tied by an expression.
+    """
+    out: list[Prior] = []
+    for names, rows in given:
+        tied = next((name for name in names if params[name].expr), None)
+        if tied is not None:
+            msg = (
+                f"{tied} is tied by expr {params[tied].expr!r}, but is part of a surface with smoothing; free it, or fix it with vary=False"
+            )
+            raise ParameterError(msg, name=tied)
+        fitted = [i for i, name in enumerate(names) if name in bound.names]
+        known = [i for i in range(len(names)) if i not in fitted]
+        values = np.array([params[names[i]].value for i in known])
+        goal = -rows[:, known] @ np.where(np.isfinite(values), values, 0.0)
+        out.append(Roughness(np.array([bound.names.index(names[i]) for i in fitted], dtype=int), rows[:, fitted], goal))
     return out
 
 

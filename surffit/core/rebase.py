@@ -223,11 +223,14 @@ def _digits_lost(result: SurfaceResult, out: SurfaceResult) -> str:
         or off.max() <= max(SEEN * np.median(error), ROUNDING * np.abs(there[np.isfinite(there)]).max(initial=0.0))
     ):
         return ""
+    size = np.abs(there[np.isfinite(there)]).max(initial=0.0)
+    digits = max(0.0, -float(np.log10(off.max() / size))) if size > 0.0 else 0.0
     text = (
         f" Sums of these coefficients in double precision are off by up to {off.max():.2g} (error of the fitted surface: "
-        f"{np.median(error):.2g}): predict(), eval() and plots of this result use the basis of the fit, and so should you."
+        f"{np.median(error):.2g}), about {digits:.0f} of 16 digits are left: predict(), eval() and plots of this result use the "
+        "basis of the fit, and so should you."
     )
-    warnings.warn(ConditionWarning(text.strip(), off=float(off.max()), error=float(np.median(error))), stacklevel=5)
+    warnings.warn(ConditionWarning(text.strip(), off=float(off.max()), error=float(np.median(error)), digits=digits), stacklevel=5)
     return text
 
 

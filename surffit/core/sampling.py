@@ -45,6 +45,9 @@ def row_sigma(result: SurfaceResult) -> float | None:
     outcome = _outcome(result)
     problem = outcome.bound.problem
     if isinstance(problem, PriorProblem) and problem.base.least_squares and result.scale_covar and problem.ndata > problem.n:
+        if problem.smooth:
+            msg = "smoothing= weighs by the data's errors, which must be known for sampling: fit with sigma= and scale_covar=False"
+            raise ParameterError(msg)
         return None  # priors keep their size, and the data's error is integrated out beside them
     if not problem.least_squares or problem.ndata < problem.N:
         # a likelihood that states its own scale, or rows (priors) that don't scale with the error of the data

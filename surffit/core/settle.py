@@ -14,6 +14,7 @@ from typing import Any
 from lmfit.model import CompositeModel
 
 from ..exceptions import ParameterError
+from .outcome import Rough
 from .structure import leaves
 
 # bound models that a composite or joint model keeps, with what was traced for them
@@ -43,7 +44,15 @@ def settled(model: Any, data: Any) -> Any:
     """
     if hasattr(model, "parts"):
         return _joint(model, data)
-    return replaced(model, lambda leaf: leaf.on_data(data) if hasattr(leaf, "on_data") else leaf)
+    alone = not isinstance(model, CompositeModel)
+
+    def bound(leaf: Any) -> Any:
+        if not alone and getattr(leaf, "needs_alone", False):
+            msg = f"{leaf.name} can't choose its smoothing beside another model; give a number, e.g. that of a fit by itself"
+            raise ParameterError(msg)
+        return leaf.on_data(data) if hasattr(leaf, "on_data") else leaf
+
+    return replaced(model, bound)
 
 
 def replaced(model: Any, leaf: Callable[[Any], Any]) -> Any:
@@ -54,6 +63,29 @@ def replaced(model: Any, leaf: Callable[[Any], Any]) -> Any:
     if left is model.left and right is model.right:
         return model
     return _kept(model, (left, right), lambda: type(model)(left, right, model.op))
+
+
+def roughness(model: Any) -> tuple[Rough, ...]:
+    """
+    What the smoothing surfaces in a bound model are held by.
+
+    Raises
+    ------
+    ParameterError
+        If one of them is part of a joint model.
+    """
+    parts = model.parts.values() if hasattr(model, "parts") else (model,)
+    found = tuple(rows for part in parts for leaf in leaves(part) if (rows := getattr(leaf, "roughness", None)) is not None)
+    if found and hasattr(model, "parts"):
+        msg = "a surface with smoothing= can't be part of a joint fit; take fewer intervals there, and smoothing=None"
+        raise ParameterError(msg)
+    return found
+
+
+def notes(model: Any) -> list[str]:
+    """What models have to say about what they took from the data."""
+    parts = model.parts.values() if hasattr(model, "parts") else (model,)
+    return [text for part in parts for leaf in leaves(part) for text in getattr(leaf, "notes", ())]
 
 
 def _joint(model: Any, data: Any) -> Any:

@@ -126,7 +126,24 @@ class Space:
             example = ", ".join(f"{name}=..." for name in missing)
             msg = f"the data of a loaded fit aren't in its file; give the coordinates to look at: {example}"
             raise DocumentError(msg, missing=missing)
-        return {name: np.asarray(v, dtype=float) if name in self.variables else v for name, v in coords.items()}
+        out = {name: np.asarray(v, dtype=float) if name in self.variables else v for name, v in coords.items()}
+        try:
+            np.broadcast_shapes(*(out[name].shape for name in self.variables))
+        except ValueError as err:
+            each = ", ".join(f"{name} {out[name].shape}" for name in self.variables)
+            rest = [name for name in self.variables if name not in given]
+            cure = (
+                f"give {', '.join(rest)}, too, which else {'is that' if len(rest) == 1 else 'are those'} of the fit"
+                if rest
+                else "give arrays of one shape"
+            )
+            msg = f"the coordinates don't broadcast together: {each}; {cure}"
+            raise DataError(msg) from err
+        return out
+
+    def converted(self, name: str, values: Any) -> np.ndarray:
+        """Values of one coordinate in the unit of the fit."""
+        return np.asarray(coordinates(self.result, {name: values})[name], dtype=float)
 
     # ---- derivatives ----------------------------------------------------------------------------------------------------
 

@@ -76,8 +76,9 @@ def guess_sum(model: SurfaceModel, data: Any, coords: Mapping[str, Any], given: 
 
     Notes
     -----
-    Terms linear in all parameters (planes, polynomials, constants) are fitted to most of the points. What is left goes to the other terms one
-    after the other, the one that describes most first; then each is guessed again with all others subtracted, as long as that helps.
+    Terms linear in all parameters (planes, polynomials, constants) are fitted to most of the points. What is left goes to the other
+    terms one after the other, the one that describes most first; then each is guessed again with all others subtracted, as long as
+    that helps.
     """
     opened = open_door(data, coords, nan_policy="omit")
     model = settled(model, opened)
@@ -123,6 +124,10 @@ class _Search:
         best = (self._cost(), self._values())
         for _ in range(_SWEEPS):
             self._level(self.seen[0] - sum(part.at(self.seen[1]) for part in self.parts), resisting)
+            if len(self.parts) == 1 and self._cost() > 0.97 * best[0]:
+                # the background was right from the start
+                best = min((self._cost(), self._values()), best, key=lambda one: one[0])
+                break
             for part in self.parts:
                 self._guess(part, [p for p in self.parts if p is not part])
             cost = self._cost()

@@ -71,11 +71,16 @@ def attach(result: SurfaceResult, outcome: Outcome) -> None:
         stderr[:] = np.nan
     errors, rows = stderr.tolist(), correlation.tolist()
     sure = [i for i, error in enumerate(errors) if 0.0 < error < math.inf]
+    known, whole = [result.var_names[i] for i in sure], len(sure) == len(errors)
     for i, name in enumerate(result.var_names):
         par = result.params[name]
         par.stderr = errors[i]
         if result.covar is not None:
-            par.correl = {result.var_names[j]: rows[i][j] for j in sure if j != i} if 0.0 < errors[i] < math.inf else {}
+            par.correl = {}
+            if 0.0 < errors[i] < math.inf:
+                row = rows[i]
+                par.correl = dict(zip(known, row if whole else [row[j] for j in sure], strict=True))
+                del par.correl[name]
     result._constraints = {}
     for name, par in result.params.items():
         if par.expr:

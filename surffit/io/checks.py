@@ -23,7 +23,11 @@ __all__ = [
 SCHEMA = "surffit.result/1"
 KEYS = {"schema", "surffit", "model", "params", "chisqr", "redchi", "covar", "covar_source", "stats"}
 PARAM_KEYS = {"value", "stderr", "vary", "min", "max", "expr", "init_value"}
-MODEL_KEYS = {"graph": {"kind", "name", "independent_vars", "graph"}, "registered": {"kind", "name", "options"}}
+MODEL_KEYS = {
+    "graph": {"kind", "name", "independent_vars", "graph"},
+    "registered": {"kind", "name", "options"},
+    "tree": {"kind", "model"},
+}
 WORDS = ("method", "message", "reason")
 WHOLE = ("ndata", "nvarys", "nfev", "solver_status")
 NUMBERS = ("nfree", "aic", "bic", "rsquared")

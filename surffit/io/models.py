@@ -32,7 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["SCHEMA", "made", "model_document", "read_graph", "read_model", "read_registered"]
+__all__ = ["SCHEMA", "made", "model_document", "read_graph", "read_model", "read_registered", "read_tree"]
 
 SCHEMA = "surffit.model/1"
 OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
@@ -241,6 +241,13 @@ def read_model(content: Mapping[str, Any], model: Any = None) -> Any:
     check_text(content["surffit"], "the version", 100)
     joint = isinstance(content["model"], Mapping) and content["model"].get("kind") == "joint"
     built = _read_joint(content["model"]) if joint else _read(content["model"], 0)
+    _check_hints(built)
+    return built
+
+
+def read_tree(content: Any) -> Any:
+    """A model of a fit's document that is written as models' own documents are: names, graphs, and how they are put together."""
+    built = _read(content, 0)
     _check_hints(built)
     return built
 

@@ -30,7 +30,7 @@ from surffit.io.checks import (
     real,
     shown,
 )  # fmt: skip
-from surffit.io.models import read_graph, read_registered
+from surffit.io.models import read_graph, read_registered, read_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -280,11 +280,13 @@ def read_part(content: Any) -> Any:
         return None
     kind = content.get("kind") if isinstance(content, Mapping) else None
     if not isinstance(kind, str) or kind not in MODEL_KEYS:
-        msg = f"the document's model is of the kind {shown(kind)}; surffit writes 'graph', 'registered' or null"
+        msg = f"the document's model is of the kind {shown(kind)}; surffit writes 'graph', 'registered', 'tree' or null"
         raise UnsafeFileError(msg)
     exactly(content, MODEL_KEYS[kind], "the model")
     if kind == "registered":
         return read_registered(content)
+    if kind == "tree":
+        return read_tree(content["model"])
     return read_graph({**content, "function": content["name"], "prefix": "", "defaults": {}})
 
 

@@ -90,7 +90,8 @@ def numbers_of(result: Any) -> dict[str, Any]:
 
 
 def model_of(result: Any) -> dict[str, Any] | None:
-    """The model as its graph, by its registered name, or None."""
+    """The model as its graph, by registered names, or None."""
+    from surffit.core.structure import leaves
     from surffit.registry import registered_as
     from surffit.trace.document import to_document
 
@@ -100,8 +101,14 @@ def model_of(result: Any) -> dict[str, Any] | None:
         name = clean(str(result.model.name), 500).removeprefix("Model(").removesuffix(")")
         return {"kind": "graph", "name": name, "independent_vars": variables, "graph": to_document(graph)}
     known = registered_as(result.model)
-    if known is not None and is_plain(known[1]):
+    if known is not None and is_plain(known[1]) and not hasattr(result.model, "document_options"):
         return {"kind": "registered", "name": known[0], "options": dict(known[1])}
+    if any(hasattr(leaf, "document_options") for leaf in leaves(result.model)):
+        # functions without a graph of their own (splines): the registry makes them again
+        try:
+            return {"kind": "tree", "model": model_document(result.model)["model"]}
+        except DocumentError:
+            return None
     return None
 
 

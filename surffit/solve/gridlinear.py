@@ -15,37 +15,26 @@ with the columns correct the coefficients to the last digits and whose squares a
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import numpy as np
 from scipy.linalg.blas import dtrsm
 from scipy.linalg.lapack import dgeqrf, dtrcon, dtrtrs
 
+from .condensed import Look, sound, within
 from .gram import IllConditioned, triangle
 from .grid import ONE, GridMoments
-from .linear import Factor, factor
-from .polish import Local
-from .problem import Problem, finite
+from .linear import Factor
+from .problem import finite
 from .products import Products, blocks
 
 # numbers in a block of rows of the columns
 TALL = 2_000_000
-# functions that the factors of both axes make: beyond, their products cost more than rows by QR
-MOST_FUNCTIONS = 1_600
-# numbers in K
-MOST_NUMBERS = 20_000_000
-# share of chi-square that a step may move for its effect to be told without another pass
-NEAR = 1e-6
-
-# least reciprocal condition (1-norm) of the triangle of the weighted functions: errors keep about eps / SURE^2 = 5e-11
-SURE = 2e-3
+# numbers in a table of the functions that the factors of both axes make: beyond, rows by QR
+MOST_NUMBERS = 50_000_000
+# least reciprocal condition (1-norm) of the triangle of the weighted functions, which means a condition of some 400: errors keep
+# eleven digits
+SURE = 5e-4
 # the same for R1 to be good enough to make them nearly orthonormal, so that a second one puts it right
 ONCE_MORE = 1e-6
-# the same of the columns' own triangle, for its transpose to be solved in place of another QR
-NORMAL = 1e-6
-
-Look = tuple[np.ndarray, float]
 
 
 class LinearGrid:
@@ -76,7 +65,9 @@ class LinearGrid:
         self._triangle: Factor | None = None
         sizes = [min(F.shape) for F in (self.columns.U, self.columns.V)]
         functions = sizes[0] * sizes[1]
-        if self.k * functions <= MOST_NUMBERS and (self.w is None or functions <= MOST_FUNCTIONS):
+        # with weights all products of these functions are summed, which may cost more than rows of few columns
+        weighted = self.w is None or functions**2 <= min(MOST_NUMBERS, self.y.size * self.k)
+        if self.k * functions <= MOST_NUMBERS and weighted:
             try:
                 self.root = self._by_factors()
                 self.way = "grid"
@@ -84,9 +75,7 @@ class LinearGrid:
                 self._factors = None
         if self._factors is None:
             self.root = self._by_rows(None)[0]
-            scaled = factor(self.root)
-            sound = scaled is not None and scaled.rank == self.k and dtrcon(scaled.r)[0] > NORMAL
-            self._triangle = scaled if sound else None
+            self._triangle = sound(self.root)
 
     # ---- the columns in few rows -----------------------------------------------------------------------------------------
 
@@ -176,24 +165,23 @@ class LinearGrid:
             return self._by_rows(c)[1]
         y, x = (self.columns.U.T, self.columns.V.T) if self._factors is None else self._factors[:2]
         chi2, total = 0.0, np.zeros((y.shape[1], x.shape[1]))
+        w = self.w
+        flags = w is not None and w.dtype == bool
         for part, r in blocks(self.y.shape):
             block = self._residual(c, part, r)
-            if self.w is not None:
-                block = np.multiply(block, self.w[part], out=r)
+            if w is not None:
+                block = np.multiply(block, w[part], out=r)
             flat = block.reshape(-1)
             chi2 += float(flat @ flat)
-            if self.w is not None:
-                block = np.multiply(block, self.w[part], out=r)
+            if w is not None and not flags:  # flags are their own squares
+                block = np.multiply(block, w[part], out=r)
             total += y[part].T @ (block @ x)
         return self._in_rows(total), chi2
 
     def _in_rows(self, total: np.ndarray) -> np.ndarray:
         """s of `look` from the products of the residual with the functions of both axes."""
         if self._factors is None and self._triangle is not None:
-            f = self._triangle
-            g = self.columns.collect(total)
-            # root = S P R' Q' of the few rows, so that Q'Q = 1 and s = Q R^-T P' g / S
-            return f.q @ f.solve_rt((g / f.scale)[f.pivot])
+            return within(self._triangle, self.columns.collect(total))
         if self._factors is None or self.w is None:
             return total.reshape(-1)
         Q0, R1 = self._factors[2:]
@@ -206,58 +194,3 @@ class LinearGrid:
         columns = self.columns
         largest = np.abs(columns.U).max(axis=1, initial=0.0)[columns.iu] * np.abs(columns.V).max(axis=1, initial=0.0)[columns.iv]
         return float(np.abs(c)[columns.owner] @ largest)
-
-
-class GridLocal(Local):
-    """What first derivatives say at one point, from the few rows that stand for all of them; see `solve.polish.Local`."""
-
-    __slots__ = ("_root", "_s", "_size")
-
-    def __init__(self, problem: Problem, grid: LinearGrid, p: np.ndarray, look: Look, free: np.ndarray, f: Factor) -> None:
-        super().__init__(problem, p, None, free, f, f.qt(look[0]), None, look[1])
-        self._root, self._s, self._size = grid.root, look[0], grid.terms_size
-
-    def gradient(self) -> np.ndarray:
-        return self._root @ self._s
-
-    def norms(self) -> np.ndarray:
-        return np.sqrt(np.einsum("ij,ij->i", self._root, self._root))
-
-    def dead(self) -> np.ndarray:
-        return np.asarray(~self._root.any(axis=1))
-
-    def largest_sum(self) -> float:
-        return self._size(self.p)
-
-
-class GridSurveyor:
-    """The end of a linear fit on a grid; see `solve.polish.Surveyor`."""
-
-    last = 0.0
-
-    def __init__(self, problem: Problem, grid: LinearGrid) -> None:
-        self.problem, self.grid = problem, grid
-        self._from: tuple[np.ndarray, Look] | None = None
-
-    def look(self, p: np.ndarray) -> Look:
-        """As of the grid, without a pass where the last one was near enough: the residual is linear in p."""
-        if self._from is not None:
-            q, (s, chi2) = self._from
-            moved = (p - q) @ self.grid.root
-            if float(moved @ moved) <= NEAR * chi2:
-                return s - moved, chi2 - float(moved @ (s + (s - moved)))
-        self.problem.nfev += 1
-        self._from = p.copy(), self.grid.look(p)
-        return self._from[1]
-
-    def local(self, p: np.ndarray, held: np.ndarray) -> Local | None:
-        look = self.look(p)
-        if not math.isfinite(look[1]):
-            return None
-        free = np.flatnonzero(~held)
-        f = factor(np.ascontiguousarray(self.grid.root[free]), self.problem.jac_error)
-        return None if f is None else GridLocal(self.problem, self.grid, p, look, free, f)
-
-    def curvature(self, here: Local) -> Any:
-        """Nothing is curved in linear parameters."""
-        return np.zeros((self.problem.n, self.problem.n))

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 
 from .problem import EPS, HUGE, TINY, Kernel, Problem
-
-# numbers looked at together
-BLOCK = 131_072
+from .products import blocks
 
 
 def largest_row(y: np.ndarray, w: np.ndarray | None) -> float:
     """Size of the largest weighted number, without a temporary the size of the data."""
     if w is None:
         return max(float(y.max()), -float(y.min()))
-    rows = max(1, BLOCK // y.shape[1])
-    parts = (y[i : i + rows] * w[i : i + rows] for i in range(0, len(y), rows))
-    return max(max(float(part.max()), -float(part.min())) for part in parts)
+    largest = 0.0
+    for part, spare in blocks(y.shape):
+        np.multiply(y[part], w[part], out=spare)
+        largest = max(largest, float(spare.max()), -float(spare.min()))
+    return largest
 
 
 class GridProblem(Problem):

@@ -127,7 +127,7 @@ def _sides(problem: Problem, p: np.ndarray, direction: np.ndarray, base: float, 
 def _hidden_rise(problem: Problem, solution: Solution, first: Covariance, sigma: float, base: float) -> bool:
     """Whether the cost rises along a direction without derivatives otherwise than a smooth higher power would."""
     here = solution.here
-    norms = np.sqrt(np.einsum("ij,ij->i", here.J, here.J))
+    norms = here.norms()
     for row in first.null:
         direction = row / np.abs(row).max()
         mean = partial(rise, problem, here.p, direction, base)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from .around import Around, innermost
+from .fewrows import FewRows
 from .linear import factor
 from .loss import Poisson, Robust
 from .priors import PriorProblem, determined
@@ -46,7 +47,10 @@ class Layers:
     ----------
     loss : Reweighted or None
     prior : PriorProblem or None
+    whole : Problem
+        The data's.
     data : Problem
+        The same; in few rows where it stands so.
     gamma : float
         Number of parameters that the data determine, as of the last `update`.
     """
@@ -56,13 +60,17 @@ class Layers:
         self.loss: Reweighted | None = None
         self.prior: PriorProblem | None = None
         layer: Problem = problem
+        few: Problem | None = None
         while isinstance(layer, Around):
             if isinstance(layer, Reweighted):
                 self.loss = layer
             elif isinstance(layer, PriorProblem):
                 self.prior = layer
+            elif isinstance(layer, FewRows):
+                few = layer
             layer = layer.base
-        self.data = innermost(problem)
+        self.whole = innermost(problem)
+        self.data = self.whole if few is None else few
         self.gamma = float(problem.n)
 
     @property
@@ -125,7 +133,7 @@ class Layers:
 
         def freedom(v: float) -> float:
             self.gamma = float(self.count(p, J)) if T is None else determined(J[free] / math.sqrt(v), T[free])
-            return max(data.N - self.gamma, ALMOST_NONE)
+            return max(data.ndata - self.gamma, ALMOST_NONE)
 
         if self.likelihood and self.loss is not None:
             rows = self.loss.full(p)
@@ -176,7 +184,7 @@ class Layers:
             return self.problem.cost(p)
         r = self.data.residual(p)
         s2 = prior.scale**2
-        return float(r @ r) / s2 + self.data.N * math.log(s2) + prior.penalty(p)
+        return float(r @ r) / s2 + self.data.ndata * math.log(s2) + prior.penalty(p)
 
     def touching(self, p: np.ndarray, held: np.ndarray) -> int:
         """At how many points without counts a Poisson rate has come down to zero while free parameters could move it further."""

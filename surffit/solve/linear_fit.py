@@ -1,4 +1,4 @@
-"""Fits in which everything is linear: one solve, by whole columns, block by block, or by the factors of a grid."""
+"""Fits in which everything is linear: one solve, by whole columns, block by block, or by a few rows that stand for all."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 
 from .block_walk import engine_of, is_blockwise, second_try
+from .condensed import Condensed, CondensedSurveyor
 from .covariance import refine_root
 from .fullspace import Callback
-from .gram import LongMoments
+from .gram import BlockMoments, IllConditioned, LongMoments
 from .grid import GridMoments
-from .gridlinear import GridSurveyor, LinearGrid
+from .gridlinear import LinearGrid
 from .judge import Options, judge, judge_by
 from .linear import bounded, factor, refine, solve
 from .problem import Problem
+from .rowlinear import LinearRows
 from .status import CONVERGED, Status
 from .verdict import KAPPA, Solution, better, final_flags
 
@@ -26,10 +28,9 @@ def minimise_linear(
     many: Any = problem
     if is_blockwise(many):
         return _linear_blocks(problem, options, callback)
-    if isinstance(moments, GridMoments):
-        found = _linear_grid(problem, moments, options, callback)
-        if found is not None:
-            return found
+    found = _linear_condensed(problem, moments, options, callback)
+    if found is not None:
+        return found
     columns = problem.columns(np.empty(0))
     if columns is None:
         return None
@@ -94,18 +95,26 @@ def _linear_blocks(problem: Problem, options: Options, callback: Callback | None
     return solution
 
 
-def _linear_grid(problem: Problem, moments: GridMoments, options: Options, callback: Callback | None) -> Solution | None:
-    """The same on the factors of a grid; None where whole columns must see to it."""
-    grid = LinearGrid(moments)
-    surveyor = GridSurveyor(problem, grid)
-    target, chi2 = grid.look(None)
-    f = factor(grid.root, problem.jac_error) if np.isfinite(chi2) else None
+def _linear_condensed(problem: Problem, moments: LongMoments | None, options: Options, callback: Callback | None) -> Solution | None:
+    """The same on a few rows that stand for all, where there are ways to have them; None where whole columns must see to it."""
+    try:
+        if isinstance(moments, GridMoments):
+            columns: Condensed = LinearGrid(moments)
+        elif isinstance(moments, BlockMoments) and problem.least_squares:
+            columns = LinearRows(moments)
+        else:
+            return None
+    except IllConditioned:
+        return None
+    surveyor = CondensedSurveyor(problem, columns)
+    target, chi2 = columns.look(None)
+    f = factor(columns.root, problem.jac_error) if np.isfinite(chi2) else None
     if f is None:
         return None
     c, _ = solve(f, target)
     active = np.zeros(problem.k, dtype=int)
     if problem.linear_bounded and ((c < problem.lower) | (c > problem.upper)).any():
-        solved = bounded(grid.root, target, problem.lower, problem.upper, f)
+        solved = bounded(columns.root, target, problem.lower, problem.upper, f)
         if solved is None:
             return None
         c, _, active = solved
@@ -113,7 +122,7 @@ def _linear_grid(problem: Problem, moments: GridMoments, options: Options, callb
     if free.any():
         # what rounding has left of the residual within the columns
         s, _ = surveyor.look(c)
-        part = f if free.all() else factor(np.ascontiguousarray(grid.root[free]), problem.jac_error)
+        part = f if free.all() else factor(np.ascontiguousarray(columns.root[free]), problem.jac_error)
         if part is not None:
             c = c.copy()
             c[free] += part.coefficients(part.qt(s))
@@ -121,12 +130,12 @@ def _linear_grid(problem: Problem, moments: GridMoments, options: Options, callb
     status = Status.CONVERGED_GRADIENT
     if callback is not None and callback(np.empty(0), c, np.nan):
         status = Status.ABORTED
-    solution = judge_by(surveyor, problem, c, status, c.copy(), options, grid.way)
+    solution = judge_by(surveyor, problem, c, status, c.copy(), options, columns.way)
     if solution is None or not (solution.kappa <= KAPPA or status & Status.ABORTED):
         return None
     final_flags(problem, solution)
     s, chi2 = surveyor.look(solution.p)
-    if solution.here.f.rank < problem.k and _rank_costs(problem, s, grid.root, solution, chi2 - float(s @ s)):
+    if solution.here.f.rank < problem.k and _rank_costs(problem, s, columns.root, solution, chi2 - float(s @ s)):
         solution.status = solution.status & ~CONVERGED | Status.STALLED
     return solution
 

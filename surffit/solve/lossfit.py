@@ -155,7 +155,7 @@ def squares(layers: Layers) -> Problem:
         for density in prior.densities
         if density.indices.size == 1 and np.isfinite(density.centre) and 0.0 < density.spread < np.inf
     ]
-    near = PriorProblem(first, [*prior.gaussian, *known], prior.scale)
+    near = PriorProblem(first, [*prior.gaussian, *prior.smooth, *known], prior.scale)
     near.confine(prior.lower, prior.upper)
     return near
 
@@ -359,7 +359,7 @@ def begin_scale(layers: Layers, alpha: np.ndarray) -> None:
         return
     first = DenseEngine(layers.data).inner(alpha)
     if first is not None and first.chi2 > 0.0:
-        layers.prior.scale = float(np.sqrt(first.chi2 / layers.data.N))
+        layers.prior.scale = float(np.sqrt(first.chi2 / layers.data.ndata))
 
 
 def _stopped(problem: Problem, plain: Solution, options: Options) -> Solution | None:

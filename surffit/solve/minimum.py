@@ -90,7 +90,7 @@ def _from_given(
         walked = walk_within(engine, first, options, callback)
     except IllConditioned:
         return None
-    other = judge(problem, walked.alpha, walked.status, start, options, "full")
+    other = judge(problem, walked.alpha, walked.status, start, options, "full", moments)
     if other is None:
         return None
     final_flags(problem, other)

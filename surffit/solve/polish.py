@@ -100,6 +100,10 @@ class Local:
         unit = self.left / norms[:, None]
         return unit @ unit.T
 
+    def rows(self, which: np.ndarray) -> np.ndarray:
+        """Some columns (w, rows), or what has the same products with each other."""
+        return self.J[which]
+
     def gradient(self) -> np.ndarray:
         """J r (n,): half of what chi-square falls by per unit of each parameter."""
         return self.J @ self.r

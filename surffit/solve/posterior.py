@@ -97,7 +97,7 @@ def divide(
     moving = np.zeros(n, dtype=bool)
     moving[free] = True
     if release:
-        moving |= here.J.any(axis=1)
+        moving |= ~here.dead()
     if len(null):
         rows = null[:, free] * here.scale
         pivot = qr(rows, mode="r", pivoting=True)[1]
@@ -125,11 +125,11 @@ def root_of(here: Local, which: np.ndarray, free: np.ndarray, sigma: float) -> n
     """
     if not which.size:
         return np.zeros((0, 0))
-    rows = here.J[which]
+    rows = here.rows(which)
     bound = np.flatnonzero(~np.isin(which, free))
     if bound.size and sigma:
         wall = np.zeros((which.size, bound.size))
-        wall[bound, np.arange(bound.size)] = np.abs(rows[bound] @ here.r) / sigma
+        wall[bound, np.arange(bound.size)] = np.abs(here.gradient()[which[bound]]) / sigma
         rows = np.hstack([rows, wall])
     f = factor(np.ascontiguousarray(rows), 0.0)
     if f is None or f.rank < which.size:

@@ -42,6 +42,20 @@ class GaussianPrior:
     sigma: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Roughness:
+    """
+    ``|goal - rows p[indices]|**2`` added to the cost: what a smoothing surface is held by.
+
+    The rows count as data of unit weight: unlike a prior of known size they scale with the data's error, so that how smooth a
+    surface is does not depend on whether that is known.
+    """
+
+    indices: np.ndarray
+    rows: np.ndarray
+    goal: np.ndarray
+
+
 class DensityPrior:
     """
     Any log-density of one or several parameters.
@@ -188,7 +202,7 @@ class DensityPrior:
         return False
 
 
-Prior = GaussianPrior | DensityPrior
+Prior = GaussianPrior | Roughness | DensityPrior
 
 
 class PriorProblem(Around):
@@ -198,9 +212,10 @@ class PriorProblem(Around):
     Parameters
     ----------
     base : Problem
-    priors : sequence of GaussianPrior or DensityPrior
+    priors : sequence of GaussianPrior, Roughness or DensityPrior
     scale : float
-        Standard deviation of a data row of unit error, in the rows' unit: prior rows are multiplied by it.
+        Standard deviation of a data row of unit error, in the rows' unit: prior rows are multiplied by it (but rows of a roughness
+        by the rows' unit, always).
 
     Attributes
     ----------
@@ -215,10 +230,21 @@ class PriorProblem(Around):
         self.scale = scale
         self.reference = 0.0
         self.least_squares = base.least_squares and not self.densities
-        self.index = np.array([prior.index for prior in self.gaussian], dtype=int)
-        self.mean = np.array([prior.mean for prior in self.gaussian])
-        self.tau = np.array([prior.sigma for prior in self.gaussian])
-        self.extra = self.index.size + sum(prior.indices.size for prior in self.densities)
+        self.smooth = [prior for prior in priors if isinstance(prior, Roughness)]
+        single = np.array([prior.index for prior in self.gaussian], dtype=int)
+        # parameters that the rows are about
+        self.index = np.unique(np.concatenate([single, *(prior.indices for prior in self.smooth)]))
+        tau = np.array([prior.sigma for prior in self.gaussian])
+        goals = [np.array([prior.mean for prior in self.gaussian]) / tau, *(prior.goal for prior in self.smooth)]
+        self._goal = np.concatenate(goals)
+        self._relative = np.arange(self._goal.size) >= single.size
+        self._lines = np.zeros((self._goal.size, base.n))
+        self._lines[np.arange(single.size), single] = 1.0 / tau
+        start = single.size
+        for held in self.smooth:
+            self._lines[start : start + len(held.rows), held.indices] = held.rows
+            start += len(held.rows)
+        self.extra = self._goal.size + sum(prior.indices.size for prior in self.densities)
         self.N = base.N + self.extra
         self.lower, self.upper = base.lower.copy(), base.upper.copy()
         for prior in self.densities:
@@ -239,13 +265,16 @@ class PriorProblem(Around):
         self.bounded = bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
         limits = self.lower[self.m :], self.upper[self.m :]
         self.linear_bounded = self.k > 0 and bool(np.isfinite(limits[0]).any() or np.isfinite(limits[1]).any())
-        self._wide = np.zeros((self.index.size, self.n))
-        self._wide[np.arange(self.index.size), self.index] = 1.0
+
+    @property
+    def _weight(self) -> np.ndarray:
+        """By what each row is multiplied."""
+        return np.where(self._relative, self.base.unit, self.scale)
 
     @property
     def y(self) -> np.ndarray:
         """Data rows, and the priors' means in their units."""
-        return np.concatenate([self.base.y, self.scale * self.mean / self.tau, np.zeros(self.extra - self.index.size)])
+        return np.concatenate([self.base.y, self._weight * self._goal, np.zeros(self.extra - self._goal.size)])
 
     @y.setter
     def y(self, value: np.ndarray) -> None:
@@ -254,7 +283,7 @@ class PriorProblem(Around):
     @property
     def noise(self) -> float:
         """Rounding of all rows."""
-        far = float(np.abs(self.scale * self.mean / self.tau).max(initial=0.0))
+        far = float(np.abs(self._weight * self._goal).max(initial=0.0))
         return math.hypot(self.base.noise, 8.0 * EPS * far * math.sqrt(self.extra))
 
     @noise.setter
@@ -269,14 +298,11 @@ class PriorProblem(Around):
         if columns is None:
             return None
         target, phi = columns
-        searched = self.index < self.m
-        known = np.zeros(self.index.size)
-        known[searched] = alpha[self.index[searched]]
-        rows = (self._wide[:, self.m :] / self.tau[:, None]).T * self.scale
-        return np.concatenate([target, self.scale * (self.mean - known) / self.tau]), np.hstack([phi, rows])
+        left = self._weight * (self._goal - self._lines[:, : self.m] @ alpha)
+        return np.concatenate([target, left]), np.hstack([phi, self._lines[:, self.m :].T * self._weight])
 
     def _gaussian_rows(self, p: np.ndarray) -> np.ndarray:
-        return self.scale * (self.mean - p[self.index]) / self.tau
+        return self._weight * (self._goal - self._lines @ p)
 
     def _density_rows(self, p: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]] | None:
         """Per density r~ (q,), J~ (n, q) and W - H/2 (q, q), in its own unit."""
@@ -297,7 +323,7 @@ class PriorProblem(Around):
 
     def residual(self, p: np.ndarray) -> np.ndarray:
         rows = self._density_rows(p)
-        left = np.full(self.extra - self.index.size, np.inf) if rows is None else np.concatenate([np.empty(0), *(r for r, _, _ in rows)])
+        left = np.full(self.extra - self._goal.size, np.inf) if rows is None else np.concatenate([np.empty(0), *(r for r, _, _ in rows)])
         return np.concatenate([self.base.residual(p), self._gaussian_rows(p), self.scale * left])
 
     def full(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -308,7 +334,7 @@ class PriorProblem(Around):
         if rows is None:
             return None
         r = [full[0], self._gaussian_rows(p), *(self.scale * left for left, _, _ in rows)]
-        J = [full[1], (self._wide / self.tau[:, None]).T * self.scale, *(self.scale * wide for _, wide, _ in rows)]
+        J = [full[1], self._lines.T * self._weight, *(self.scale * wide for _, wide, _ in rows)]
         return np.concatenate(r), np.hstack(J)
 
     def curvature(self, p: np.ndarray, r: np.ndarray) -> np.ndarray | None:
@@ -326,7 +352,7 @@ class PriorProblem(Around):
 
     def penalty(self, p: np.ndarray) -> float:
         """-2 ln P of all priors at p, Gaussian ones without their constant; infinite where it is not possible."""
-        z = (self.mean - p[self.index]) / self.tau
+        z = self._gaussian_rows(p) / self.scale
         return float(z @ z) - 2.0 * sum(prior.value(p[prior.indices]) for prior in self.densities)
 
     def cost(self, p: np.ndarray) -> float:
@@ -343,7 +369,7 @@ class PriorProblem(Around):
     def information(self, p: np.ndarray) -> np.ndarray | None:
         """Rows (n, extra) whose products with themselves are the priors' information, in their own units."""
         rows = self._density_rows(p)
-        return None if rows is None else np.hstack([(self._wide / self.tau[:, None]).T, *(wide for _, wide, _ in rows)])
+        return None if rows is None else np.hstack([self._lines.T * (self._weight / self.scale), *(wide for _, wide, _ in rows)])
 
 
 def determined(data: np.ndarray, prior: np.ndarray) -> float:

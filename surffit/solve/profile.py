@@ -167,7 +167,7 @@ class Profiler:
         problem = self.problem
         if here is None or not problem.bounded:
             return here
-        pull = here.J @ here.r
+        pull = here.gradient()
         stuck = ~held & (((p <= problem.lower) & (pull <= 0)) | ((p >= problem.upper) & (pull >= 0)))
         return self._surveyor.local(p, held | stuck) if stuck.any() else here
 

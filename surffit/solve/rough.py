@@ -11,7 +11,7 @@ def some(rows: np.ndarray, most: int) -> np.ndarray:
         return rows
     # multiples of the golden ratio, modulo 1, fill the interval evenly
     places = (np.arange(most) * 0.6180339887498949) % 1.0
-    return rows[np.unique((places * rows.size).astype(int))]
+    return rows[np.sort((places * rows.size).astype(int))]
 
 
 def strong_and_some(z: np.ndarray, most: int) -> np.ndarray:
@@ -20,8 +20,11 @@ def strong_and_some(z: np.ndarray, most: int) -> np.ndarray:
     if n <= most:
         return np.arange(n)
     k = most // 5
-    far = np.argpartition(np.abs(z - np.median(z)), n - k)[n - k :]
-    return np.unique(np.concatenate([far, some(np.arange(n), most - k)]))
+    few = some(np.arange(n), most)
+    middle = np.median(z[few])
+    # how far the farthest lie, from the few
+    far = np.partition(np.abs(z[few] - middle), few.size - 1 - few.size * k // n)[few.size - 1 - few.size * k // n]
+    return np.unique(np.concatenate([some(np.flatnonzero(np.abs(z - middle) > far), k), few[: most - k]]))
 
 
 def resisting(columns: np.ndarray, z: np.ndarray, rounds: int = 4, start: np.ndarray | None = None) -> np.ndarray:
@@ -40,7 +43,7 @@ def resisting(columns: np.ndarray, z: np.ndarray, rounds: int = 4, start: np.nda
     -------
     ndarray, shape (k,)
     """
-    scale = np.sqrt(np.sum(np.square(columns), axis=1))
+    scale = np.abs(columns).max(axis=1)
     scale[scale == 0] = 1.0
     unit = (columns / scale[:, None]).T
     w, c = np.ones_like(z), np.zeros(len(columns))
@@ -81,20 +84,27 @@ def beneath(columns: np.ndarray, z: np.ndarray, draws: int = 40) -> np.ndarray:
     k, n = columns.shape
     if n <= k + 2:
         return np.asarray(np.linalg.lstsq(columns.T, z, rcond=None)[0])
+    scale = np.abs(columns).max(axis=1)
+    scale[scale == 0] = 1.0
+    columns = columns / scale[:, None]
     rng = np.random.default_rng(20)
     few = some(np.arange(n), 1000)
     part, target = columns[:, few], z[few]
     half = (few.size + k + 1) // 2
 
-    def spread(c: np.ndarray) -> float:
-        return float(np.partition(np.abs(target - c @ part), half - 1)[half - 1])
+    def nearest_of(starts: np.ndarray) -> np.ndarray:
+        off = np.partition(np.abs(target - starts @ part), half - 1, axis=1)[:, half - 1]
+        return np.asarray(starts[int(np.argmin(off))])
 
     # twice as many points as coefficients: noise spoils a start less than through as many
-    rows = [rng.choice(few.size, min(2 * k, few.size), replace=False) for _ in range(draws if k <= 10 else 0)]
-    starts = [np.linalg.lstsq(part.T, target, rcond=None)[0], *(np.linalg.lstsq(part[:, r].T, target[r], rcond=None)[0] for r in rows)]
-    best = min(starts, key=spread)
+    draws = draws if k <= 10 else 0
+    rows = rng.integers(few.size, size=(draws, 2 * k))
+    drawn = part.T[rows]
+    grams = np.swapaxes(drawn, 1, 2) @ drawn
+    grams += 1e-12 * np.trace(grams, axis1=1, axis2=2)[:, None, None] * np.eye(k) + 1e-300 * np.eye(k)
+    starts = np.linalg.solve(grams, np.einsum("dik,di->dk", drawn, target[rows])[..., None])[..., 0]
+    best = nearest_of(np.concatenate([np.linalg.lstsq(part.T, target, rcond=None)[0][None], starts]))
     for _ in range(3):
         kept = np.argpartition(np.abs(target - best @ part), half - 1)[:half]
-        new = np.linalg.lstsq(part[:, kept].T, target[kept], rcond=None)[0]
-        best = min((best, new), key=spread)
-    return resisting(columns, z, 3, best)
+        best = nearest_of(np.stack([best, np.linalg.lstsq(part[:, kept].T, target[kept], rcond=None)[0]]))
+    return resisting(columns, z, 3, best) / scale

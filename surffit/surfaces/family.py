@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +14,20 @@ from .nearest import nearest
 
 if TYPE_CHECKING:
     import lmfit
+
+
+_OPTIONS = """Parameters
+----------
+independent_vars : list of str, optional
+    Names of the coordinates; default: those of the function.
+prefix : str
+    Put before the parameters' names.
+nan_policy : {"raise", "omit"}
+    What to do with non-finite data.
+name : str, optional
+    Name of the model; default: the function's.
+linear : sequence of str, optional
+    None: jointly linear parameters are found and eliminated. Names: these are, checked. ``()``: no elimination."""
 
 
 class Surface(SurfaceModel):
@@ -40,6 +55,10 @@ class Surface(SurfaceModel):
     extent: ClassVar[Mapping[str, tuple[float, float, int]]] = {"x": (0.0, 40.0, 41), "y": (0.0, 30.0, 31)}
     """First and last value and number of points of each coordinate of an example."""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__doc__ = _documented(cls)
+
     def __init__(
         self,
         independent_vars: Sequence[str] | None = None,
@@ -50,9 +69,13 @@ class Surface(SurfaceModel):
         linear: Sequence[str] | None = None,
     ) -> None:
         given = list(independent_vars) if independent_vars is not None else list(self.variables)
-        super().__init__(type(self).function, given, None, nan_policy, prefix, name, linear=linear)
+        super().__init__(self._function(), given, None, nan_policy, prefix, name, linear=linear)
         for parameter, hint in self.hints.items():
             self.set_param_hint(parameter, **hint)
+
+    def _function(self) -> Callable[..., Any]:
+        """What is fitted: `function`, or what a class with options makes of it."""
+        return type(self).function
 
     def starts(self, z: np.ndarray, *coords: np.ndarray) -> dict[str, float] | list[dict[str, float]]:
         """
@@ -119,6 +142,8 @@ class Surface(SurfaceModel):
                 params[name].value = value
         return params
 
+    guess.sees_to_points = True  # type: ignore[attr-defined]
+
     def _full(self, name: str) -> str:
         """The name of a parameter with its prefix, from one with or without it."""
         for full in (self.prefix + name, name):
@@ -140,6 +165,18 @@ class Surface(SurfaceModel):
         axes = [np.linspace(*self.extent[name]) for name in self.variables]
         grids = np.meshgrid(*axes, indexing="xy")
         return dict(zip(self.independent_vars, grids, strict=True)), {self.prefix + n: float(v) for n, v in self.typical.items()}
+
+
+def _documented(cls: type[Surface]) -> str | None:
+    """The docstring of a subclass with what all subclasses have in common: the options, and where the formula stands."""
+    text, function = cls.__dict__.get("__doc__"), cls.__dict__.get("function")
+    if text is None or function is None or "Parameters\n" in text:
+        return text
+    summary, *examples = inspect.cleandoc(text).partition("\nExamples\n")
+    func = function.__func__ if isinstance(function, staticmethod) else function
+    names = ", ".join(name for name in inspect.signature(func).parameters if name not in cls.variables)
+    notes = f"Parameters of the model: {names}. Formula, units and source: `{func.__module__}.{func.__qualname__}`."
+    return f"{summary.rstrip()}\n\n{_OPTIONS}\n\nNotes\n-----\n{notes}\n\n{''.join(examples).lstrip()}".rstrip() + "\n"
 
 
 def _points(model: Surface, data: Any, given: dict[str, Any]) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -15,7 +15,7 @@ def _across(x: Any, y: Any, distance: Any, theta: Any) -> Any:
     return x * np.cos(theta) + y * np.sin(theta) - distance
 
 
-def ridge2d(x, y, height, distance, theta, width):  # type: ignore[no-untyped-def]
+def ridge2d(x, y, height, distance, theta, width):
     r"""
     Ridge (or trench): a Gaussian across a straight line.
 
@@ -41,8 +41,8 @@ def ridge2d(x, y, height, distance, theta, width):  # type: ignore[no-untyped-de
 
     Notes
     -----
-    (distance, theta) and (-distance, theta + pi) are the same line, in Hesse's normal form [1]_; a guess has -pi/2 < theta <= pi/2. If the data lie
-    far from the origin, distance and theta are strongly correlated: shift the coordinates.
+    (distance, theta) and (-distance, theta + pi) are the same line, in Hesse's normal form [1]_; a guess has -pi/2 < theta <= pi/2. If
+    the data lie far from the origin, distance and theta are strongly correlated: shift the coordinates.
 
     References
     ----------
@@ -71,7 +71,7 @@ class Ridge2D(Surface):
         ]
 
 
-def step2d(x, y, low, high, distance, theta, width):  # type: ignore[no-untyped-def]
+def step2d(x, y, low, high, distance, theta, width):
     r"""
     Straight edge between two plateaus, blurred by a Gaussian.
 
@@ -98,8 +98,8 @@ def step2d(x, y, low, high, distance, theta, width):  # type: ignore[no-untyped-
 
     Notes
     -----
-    The edge spread function of a slanted edge [1]_. (low, high, distance, theta) and (high, low, -distance, theta + pi) are the same surface; a
-    guess has low <= high. A `width` well below the spacing of the points can't be determined.
+    The edge spread function of a slanted edge [1]_. (low, high, distance, theta) and (high, low, -distance, theta + pi) are the same
+    surface; a guess has low <= high. A `width` well below the spacing of the points can't be determined.
 
     References
     ----------
@@ -127,11 +127,13 @@ class Step2D(Surface):
     def starts(self, z: np.ndarray, *coords: np.ndarray) -> list[dict[str, float]]:
         """Starts from the projection that parts the data best; see `Surface.starts`."""
         return [
-            {"distance": d, "theta": theta, "width": w} for d, theta, reach in best_edges(z, *coords) for w in reach * np.array([0.01, 0.03, 0.1, 0.25])
+            {"distance": d, "theta": theta, "width": w}
+            for d, theta, reach in best_edges(z, *coords)
+            for w in reach * np.array([0.01, 0.03, 0.1, 0.25])
         ]
 
 
-def sigmoid2d(x, y, low, high, distance, theta, width, asymmetry):  # type: ignore[no-untyped-def]
+def sigmoid2d(x, y, low, high, distance, theta, width, asymmetry):
     r"""
     Front between two plateaus with different onsets: Richards' generalised logistic function of the distance from a line.
 
@@ -159,8 +161,8 @@ def sigmoid2d(x, y, low, high, distance, theta, width, asymmetry):  # type: igno
 
     Notes
     -----
-    The near end decays over w/a. `distance` and `asymmetry` are strongly correlated; fix asymmetry=1 unless the data resolve both ends. Unlike
-    `step2d` the two sides can't be exchanged, except for asymmetry 1. Formula from [1]_.
+    The near end decays over w/a. `distance` and `asymmetry` are strongly correlated; fix asymmetry=1 unless the data resolve both
+    ends. Unlike `step2d` the two sides can't be exchanged, except for asymmetry 1. Formula from [1]_.
 
     References
     ----------

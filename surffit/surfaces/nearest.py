@@ -37,6 +37,8 @@ def nearest(
     dict
         Every parameter that has a value; inside its bounds.
     """
+    if len(options) == 1 and set(options[0]) >= set(model.param_names):
+        return {name: _inside(float(value), params[name]) for name, value in options[0].items()}
     rows = strong_and_some(z, MOST)
     z, coords = z[rows], [p[rows] for p in points]
     names = model.linear
@@ -58,7 +60,12 @@ def nearest(
 
 
 def _solved(
-    model: SurfaceModel, params: Mapping[str, Any], start: dict[str, float], names: Sequence[str], z: np.ndarray, coords: Sequence[np.ndarray]
+    model: SurfaceModel,
+    params: Mapping[str, Any],
+    start: dict[str, float],
+    names: Sequence[str],
+    z: np.ndarray,
+    coords: Sequence[np.ndarray],
 ) -> tuple[dict[str, float], float]:
     """A start with its linear parameters, and the sum of the sizes of what it leaves."""
     out = {**start, **dict.fromkeys(names, 0.0)}

@@ -9,11 +9,11 @@ import numpy as np
 from .family import Surface
 from .frequencies import explained, peaks, refined, scaled, spectrum
 
-_POINTS = 700
-_MOST_PLACES = 24
+_POINTS = 500
+_MOST_PLACES = 20
 
 
-def ripple2d(x, y, height, x0, y0, wavelength, decay, phase):  # type: ignore[no-untyped-def]
+def ripple2d(x, y, height, x0, y0, wavelength, decay, phase):
     r"""
     Ripple: circular waves around a centre that die away outwards.
 
@@ -41,9 +41,9 @@ def ripple2d(x, y, height, x0, y0, wavelength, decay, phase):  # type: ignore[no
 
     Notes
     -----
-    The centre is a cusp, where derivatives by the position are taken as 0. (height, phase) and (-height, phase + pi) are the same surface; a guess
-    has height >= 0 and -pi < phase <= pi. Waves on water in two dimensions become smaller by 1/sqrt(r) even without damping, which this does
-    not describe near the centre. Formula: a damped wave, [1]_, section 348.
+    The centre is a cusp, where derivatives by the position are taken as 0. (height, phase) and (-height, phase + pi) are the same
+    surface; a guess has height >= 0 and -pi < phase <= pi. Waves on water in two dimensions become smaller by 1/sqrt(r) even
+    without damping, which this does not describe near the centre. Formula: a damped wave, [1]_, section 348.
 
     References
     ----------
@@ -74,12 +74,12 @@ class Ripple2D(Surface):
         size = max(few.half)
         px, py = few.x * few.half[0], few.y * few.half[1]
         out = []
-        for k in _wavenumbers(data, x, y):
 
-            def score(p: np.ndarray) -> float:
-                return explained(_columns(px, py, p, size), few.z)[0]
+        def score(p: np.ndarray) -> float:
+            return explained(_columns(px, py, p, size), few.z)[0]
 
-            place = _centre(px, py, few.z, k, few.half, size)
+        found = [(*_centre(px, py, few.z, k, few.half, size), k) for k in _wavenumbers(data, x, y)]
+        for _, place, k in sorted(found, key=lambda one: -one[0])[:3]:
             for decay in (1.0, 0.3):
                 step = np.array([0.5 / k, 0.5 / k, 0.1 * k, 0.4])
                 _, p = refined(score, np.array([*place, k, np.log(decay)]), step, 7)
@@ -91,14 +91,14 @@ class Ripple2D(Surface):
         return out
 
 
-def _wavenumbers(data, x, y) -> list[float]:  # type: ignore[no-untyped-def]
+def _wavenumbers(data, x, y) -> list[float]:
     """Wave numbers where rings around the origin of the spectrum are strong."""
     power, kx, ky = spectrum(data, x, y)
     # the frame of the spectrum has its own unit for each coordinate
     k = np.hypot(kx[:, None] / data.half[0], ky[None, :] / data.half[1])
     step = 0.5 * np.pi / max(data.half)
-    ring = (k / step + 0.5).astype(int)
     last = int(min(kx[-1] / data.half[0], ky[-1] / data.half[1]) / step)
+    ring = np.minimum(k / step + 0.5, last + 1).astype(int)
     total = np.bincount(ring.ravel(), power.ravel())[: last + 1]
     number = np.bincount(ring.ravel())[: last + 1]
     # a wave is narrow along k and wide around: the sum of a ring is what it holds
@@ -107,8 +107,8 @@ def _wavenumbers(data, x, y) -> list[float]:  # type: ignore[no-untyped-def]
     return [step * (i + 2) for i, _ in found] or [step * 2]
 
 
-def _centre(px: np.ndarray, py: np.ndarray, z: np.ndarray, k: float, half: tuple[float, float], size: float) -> np.ndarray:
-    """The place around which circular waves of a wave number explain most."""
+def _centre(px: np.ndarray, py: np.ndarray, z: np.ndarray, k: float, half: tuple[float, float], size: float) -> tuple[float, np.ndarray]:
+    """How much circular waves of a wave number explain, and around which place they explain most."""
     count = [int(np.clip(np.ceil(2 * h * k / 1.2), 5, _MOST_PLACES)) for h in half]
     best = (-1.0, np.zeros(2))
     for a in np.linspace(-half[0], half[0], count[0]):
@@ -124,7 +124,7 @@ def _centre(px: np.ndarray, py: np.ndarray, z: np.ndarray, k: float, half: tuple
         j = int(np.argmax(value))
         if value[j] > best[0]:
             best = (float(value[j]), np.array([a, b[j, 0]]))
-    return best[1]
+    return best
 
 
 def _columns(px: np.ndarray, py: np.ndarray, p: np.ndarray, size: float) -> list[np.ndarray]:

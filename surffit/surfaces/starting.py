@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 
-# points that a search looks at; more make a guess slower, hardly better
-POINTS = 3000
+from ..solve.rough import some
+
+# points that a search looks at, and one linear fit; more make a guess slower, hardly better
+POINTS = 1000
+MANY = 30_000
 
 
-def thinned(z: np.ndarray, coords: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """At most POINTS of the points, spread over the data."""
-    if z.size <= POINTS:
+def thinned(z: np.ndarray, coords: Sequence[np.ndarray], most: int = POINTS) -> tuple[np.ndarray, list[np.ndarray]]:
+    """At most so many of the points, spread over the data."""
+    if z.size <= most:
         return z, list(coords)
-    # a stride that is no divisor of row lengths would still alias with grids: draw instead, always the same ones
-    kept = np.random.default_rng(0).permutation(z.size)[:POINTS]
+    kept = some(np.arange(z.size), most)
     return z[kept], [c[kept] for c in coords]
 
 
@@ -51,12 +54,49 @@ def best_of(
     dict
         The values of all parameters; empty if no candidate is finite.
     """
-    best, found = np.inf, {}
+    best: float = np.inf
+    found: dict[str, float] = {}
     with np.errstate(all="ignore"):
         for values in candidates:
             solution = _solved(function, linear, z, coords, values, weights)
             if solution is not None and solution[0] < best:
                 best, found = solution
+    return found
+
+
+def refined(
+    function: Callable[..., Any],
+    linear: Sequence[str],
+    z: np.ndarray,
+    coords: Sequence[np.ndarray],
+    found: dict[str, float],
+    steps: Mapping[str, float],
+    rounds: int = 3,
+) -> dict[str, float]:
+    """
+    A candidate improved by trying values around it, closer in every round: for surfaces with cusps, which derivatives don't show.
+
+    Parameters
+    ----------
+    function, linear, z, coords
+        As for `best_of`.
+    found : dict
+        Where to begin; an empty one is returned as it is.
+    steps : mapping of str to float
+        First steps of the parameters that are searched.
+    rounds : int
+
+    Returns
+    -------
+    dict
+        The values of all parameters.
+    """
+    size = 1.0
+    for _ in range(rounds if found else 0):
+        moves = product((-size, 0.0, size), repeat=len(steps))
+        around = ({n: found[n] + k * s for (n, s), k in zip(steps.items(), move, strict=True)} for move in moves)
+        found = best_of(function, linear, z, coords, around)
+        size *= 0.45
     return found
 
 
@@ -104,11 +144,14 @@ class SecondOrder:
     ----------
     centre : tuple of float
         Where it is flat; kept within a few widths of the data.
+    residual : ndarray
+        What it leaves of the data (of part of them, where there are very many).
     hessian : ndarray, shape (2, 2)
         Second derivatives.
     """
 
     def __init__(self, z: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+        z, (x, y) = thinned(z, (x, y), MANY)
         (mx, hx), (my, hy) = span(x), span(y)
         u, v = (x - mx) / hx, (y - my) / hy
         columns = np.array([np.ones_like(u), u, v, u * u, u * v, v * v]).T
@@ -123,4 +166,39 @@ class SecondOrder:
     def axes(self) -> tuple[float, float, float]:
         """Curvatures (second derivatives) along the principal axes, the larger first, and the angle of the first [rad]."""
         values, vectors = np.linalg.eigh(self.hessian)
-        return float(values[1]), float(values[0]), float(np.arctan2(vectors[1, 1], vectors[0, 1]))
+        along = vectors[:, 1] * (-1.0 if vectors[0, 1] < 0 else 1.0)  # half a turn is the same direction
+        return float(values[1]), float(values[0]), float(np.arctan2(along[1], along[0]))
+
+
+def weighted_logs(z: np.ndarray, columns: Sequence[np.ndarray]) -> list[float]:
+    """
+    Slopes of ln|z| in some columns, with the weights that an error of z, not of ln z, gives.
+
+    Parameters
+    ----------
+    z : ndarray, shape (n,)
+        Data; the sign of the larger part counts, the others are left out.
+    columns : sequence of ndarray, shape (n,)
+
+    Returns
+    -------
+    list of float
+        One slope per column.
+    """
+    z, columns = thinned(z, columns, MANY)
+    sign = 1.0 if np.abs(z[z > 0]).sum() >= np.abs(z[z < 0]).sum() else -1.0
+    table = np.array([np.ones_like(z), *columns])
+    # noise makes small values useless in the logarithm, and selects the high ones among them
+    used = (sign * z > 0.05 * np.abs(z).max()) & np.isfinite(table).all(axis=0)
+    if used.sum() <= len(columns) + 1:
+        used = (sign * z > 0) & np.isfinite(table).all(axis=0)
+    if not used.any():
+        return [0.0] * len(columns)
+    w, table = np.abs(z[used]), table[:, used]
+    middle = table[1:].mean(axis=1, keepdims=True)
+    table[1:] -= middle
+    norms = np.abs(table).max(axis=1, initial=0.0)
+    norms[norms == 0] = 1.0
+    scaled = w / w.max()
+    found = np.linalg.lstsq((table / norms[:, None] * scaled).T, np.log(w) * scaled, rcond=1e-12)[0] / norms
+    return [float(v) for v in found[1:]]

@@ -10,7 +10,7 @@ from .family import Surface
 from .frequencies import plane_starts, standing_starts
 
 
-def plane_wave2d(x, y, height, kx, ky, phase):  # type: ignore[no-untyped-def]
+def plane_wave2d(x, y, height, kx, ky, phase):
     r"""
     Plane wave, as it stands at one moment: straight parallel crests.
 
@@ -34,10 +34,10 @@ def plane_wave2d(x, y, height, kx, ky, phase):  # type: ignore[no-untyped-def]
 
     Notes
     -----
-    One of the coordinates may be the time: then its k is the angular frequency, negative for a wave that travels towards larger values of
-    the other. (kx, ky, phase) and (-kx, -ky, -phase) are the same surface, and so are (height, phase) and (-height, phase + pi); a guess has
-    kx >= 0, height >= 0 and -pi < phase <= pi. If the data lie far from the origin, phase and wave vector are strongly
-    correlated: shift the coordinates. Formula: [1]_, 1.3.
+    One of the coordinates may be the time: then its k is the angular frequency, negative for a wave that travels towards larger
+    values of the other. (kx, ky, phase) and (-kx, -ky, -phase) are the same surface, and so are (height, phase) and
+    (-height, phase + pi); a guess has kx >= 0, height >= 0 and -pi < phase <= pi. If the data lie far from the origin, phase and
+    wave vector are strongly correlated: shift the coordinates. Formula: [1]_, 1.3.
 
     References
     ----------
@@ -63,7 +63,7 @@ class PlaneWave2D(Surface):
         return plane_starts(z, *coords)
 
 
-def standing_wave2d(x, y, height, kx, ky, phase_x, phase_y):  # type: ignore[no-untyped-def]
+def standing_wave2d(x, y, height, kx, ky, phase_x, phase_y):
     r"""
     Standing wave: a sine in x times a sine in y, as of a rectangular membrane.
 
@@ -87,8 +87,8 @@ def standing_wave2d(x, y, height, kx, ky, phase_x, phase_y):  # type: ignore[no-
 
     Notes
     -----
-    Adding pi to one phase changes the sign of `height`: a guess has height >= 0, -pi < phase_x <= pi and -pi/2 < phase_y <= pi/2. If the data lie
-    far from the origin, phases and wave numbers are strongly correlated: shift the coordinates. Formula: [1]_, section 195.
+    Adding pi to one phase changes the sign of `height`: a guess has height >= 0, -pi < phase_x <= pi and -pi/2 < phase_y <= pi/2. If
+    the data lie far from the origin, phases and wave numbers are strongly correlated: shift the coordinates. Formula: [1]_, section 195.
 
     References
     ----------

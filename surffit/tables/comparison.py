@@ -136,8 +136,8 @@ def _stated(nested: Iterable[tuple[str, str]], fits: Mapping[str, Any]) -> set[t
 def _row(fit: Any, known: bool) -> dict[str, Any]:
     n = int(fit.ndata)
     k = n - fit.nfree
-    plain = getattr(getattr(fit, "_call", None), "plain", True)
-    if plain:
+    call = _call(fit)
+    if call is None or call.plain:
         cost = float(fit.chisqr) if known else n * np.log(fit.chisqr / n)
         aic, bic = cost + 2 * k, cost + k * np.log(n)
     else:  # what the loss makes of it
@@ -147,6 +147,11 @@ def _row(fit: Any, known: bool) -> dict[str, Any]:
         "n": n, "k": k, "chisqr": float(fit.chisqr), "redchi": float(fit.redchi), "aic": aic, "aicc": corrected(aic, n, estimated),
         "bic": bic, "loo": _loo(fit),
     }  # fmt: skip
+
+
+def _call(fit: Any) -> Any:
+    """What was asked of the fit; None for lmfit's own and for loaded ones."""
+    return vars(fit).get("_call")
 
 
 def _loo(fit: Any) -> float:
@@ -164,7 +169,7 @@ def _different(fits: Mapping[str, Any], known: list[bool]) -> str:
     names = list(fits)
     if len(set(known)) > 1:
         return f"{names[known.index(True)]} takes the errors of the data as known, {names[known.index(False)]} doesn't"
-    losses = [str(getattr(getattr(fit, "_call", None), "loss", "linear")) for fit in fits.values()]
+    losses = ["linear" if _call(fit) is None else str(_call(fit).loss) for fit in fits.values()]
     if len(set(losses)) > 1:
         return f"the fits have different losses ({', '.join(sorted(set(losses)))})"
     sizes = [int(fit.ndata) for fit in fits.values()]

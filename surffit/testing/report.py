@@ -37,7 +37,8 @@ class CheckReport:
     def __str__(self) -> str:
         """One line per figure and per thing that was skipped."""
         how = "exact" if self.traced else "numerical"
-        lines = [f"{self.model}: {len(self.checks)} checks passed; linear: {', '.join(self.linear) or 'none'}; derivatives: {how}"]
+        linear = ", ".join(self.linear[:8]) + (f" and {len(self.linear) - 8} more" if len(self.linear) > 8 else "")
+        lines = [f"{self.model}: {len(self.checks)} checks passed; linear: {linear or 'none'}; derivatives: {how}"]
         lines += [f"  {name}: {value:.3g}" for name, value in self.figures.items()]
         lines += [f"  {name} not checked: {why}" for name, why in self.skipped.items()]
         return "\n".join(lines)

@@ -40,7 +40,10 @@ def coordinate_units(case: Case) -> Iterator[str]:
     """Where other units of the coordinates, or another origin, only change parameters, fits from the guess get there."""
     if "grid" not in case.fits:
         return
-    if case.nonlinear and not case.guesses:
+    if not case.nonlinear:
+        case.skipped["units of the coordinates"] = "no parameter is searched, so that no start depends on them"
+        return
+    if not case.guesses:
         case.skipped["units of the coordinates"] = "without a guess() the starts are in the units of the hints"
         return
     data, coords, base = case.fits["grid"]
@@ -79,14 +82,20 @@ def _fit_there(
 
 
 def _derivatives(case: Case) -> np.ndarray | None:
-    """Derivatives by the free parameters as columns of one length."""
+    """Derivatives by the free parameters at the example, as columns of one length; made once."""
+    if "derivatives" not in case.fits:
+        case.fits["derivatives"] = _differences(case)
+    table: np.ndarray = case.fits["derivatives"]
+    return table if np.isfinite(table).all() else None
+
+
+def _differences(case: Case) -> np.ndarray:
     columns = []
     for name in case.free:
         h = 1e-3 * case.scale(name)
         f = [np.asarray(case.evaluate({name: case.values[name] + k * h})).ravel() for k in (-2, -1, 1, 2)]
         columns.append((f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * h))
-    table = np.array(columns).T
-    return table if np.isfinite(table).all() else None
+    return np.array(columns).T
 
 
 def _solved(change: np.ndarray, table: np.ndarray) -> np.ndarray | None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.polynomial import chebyshev, legendre, polynomial
 
-from surffit.bases import Chebyshev, Horner, Legendre, Orthonormal
+from surffit.bases import BSpline, Chebyshev, Fourier, Horner, Legendre, Orthonormal
 from surffit.bases.polynomial import apply
 from surffit.bases.terms import axis, domain_of, terms
 from surffit.exceptions import ConditionWarning, NonFiniteError, ParameterError, ShapeError
@@ -89,6 +89,10 @@ class TestColumns:
     def test_a_domain_is_mapped(self, kind):
         x = np.linspace(1e6, 1e6 + 4, 9)
         np.testing.assert_allclose(kind(5, domain=(1e6, 1e6 + 4)).columns(x), kind(5).columns(np.linspace(-1, 1, 9)), atol=1e-14)
+
+    def test_a_single_point(self):
+        for basis in (Chebyshev(2), Horner(2), Orthonormal(2, [0.0, 1.0, 3.0]), BSpline(2, (0.0, 3.0)), Fourier(1)):
+            np.testing.assert_array_equal(basis.columns(2.0), basis.columns([2.0]))
 
     def test_open_grids_broadcast(self):
         x, y = np.arange(4.0), np.arange(3.0)[:, None]

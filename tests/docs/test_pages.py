@@ -97,12 +97,13 @@ def test_the_plugin_page_has_a_whole_plugin(helper, project, tmp_path):
     assert sum(bool(line.strip()) for text in files.values() for line in text.splitlines()) < 25
     # what installing it leaves behind, without a build (CI builds and installs it): metadata beside the module
     meta = tomllib.loads(files["pyproject.toml"])["project"]
-    info = tmp_path / "surffit_hubble-0.1.0.dist-info"
+    package = tmp_path / "package"
+    info = package / "surffit_hubble-0.1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {meta['name']}\nVersion: {meta['version']}\n")
     points = "".join(f"{name} = {value}\n" for name, value in meta["entry-points"]["surffit.models"].items())
     (info / "entry_points.txt").write_text(f"[surffit.models]\n{points}")
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(project), os.environ.get("PYTHONPATH", "")])}
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(package), str(project), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run([sys.executable, "-W", "error", "use.py"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = re.search(r"core: +(\S+) \+/- (\S+)", done.stdout)

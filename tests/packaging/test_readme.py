@@ -46,12 +46,13 @@ def test_shell_commands_run(project, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "table.csv").write_bytes(data.path("refractive_index.csv").read_bytes())
     commands = blocks(project, "sh")[2].replace("\\\n", " ").splitlines()
-    assert len(commands) == 3
+    assert len(commands) == 4
     for command in commands:
         program, *arguments = shlex.split(command)
         assert program == "surffit"
         assert main(arguments) == 0, capsys.readouterr().err
-    assert (tmp_path / "fit.png").stat().st_size > 10_000
+    for picture in ("fit.png", "laws.png"):
+        assert (tmp_path / picture).stat().st_size > 10_000
     assert json.loads((tmp_path / "fit.json").read_text())["schema"] == "surffit.result/1"
 
 

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..family import Surface
 from ...solve.rough import some
+from ..family import Surface
 
 # half width at half maximum of a Gaussian of unit width
 HWHM = float(np.sqrt(2.0 * np.log(2.0)))
 _BOXES = (1, 2, 3, 4, 6, 9, 13, 19, 28, 41)
 _MOST_BINS = 64
-_WINDOW = 800
+_WINDOW = 500
 _STEPS = 6
+# points that tell what is usual
+_USUAL = 6000
 
 
 @dataclass(frozen=True)
@@ -103,28 +105,29 @@ def find_core(z: np.ndarray, x: np.ndarray, y: np.ndarray) -> Core:
     small, large = np.sqrt(np.maximum(lengths, 1e-8))
     theta = float(np.arctan2(axes[1, 1], axes[0, 1]))
     theta -= np.pi * np.ceil(theta / np.pi - 0.5)
-    return Core(
-        *(float(v) for v in centre * half + mid), float(large * spread), float(small / large), theta, float(height * unit), float(gain)
-    )  # fmt: skip
+    x0, y0 = centre * half + mid
+    return Core(float(x0), float(y0), float(large * spread), float(small / large), theta, float(height * unit), float(gain))
 
 
 def _boxes(z: np.ndarray, points: np.ndarray) -> list[tuple[np.ndarray, float]]:
     """Centre and width of the boxes whose means are farthest above and below the rest."""
     n = z.size
-    off = z - np.median(z)
+    usual = z[some(np.arange(n), _USUAL)]
+    middle = float(np.median(usual))
     bins = int(np.clip(np.sqrt(n / 2), 3, _MOST_BINS))
     where = np.minimum((0.5 * bins * (points + 1.0)).astype(int), bins - 1)
     flat = where[1] * bins + where[0]
     number = _table(np.bincount(flat, None, bins * bins).reshape(bins, bins))
     found: list[tuple[np.ndarray, float]] = []
     # single wild points count no more than the fifth, or, if there are many, no more than the highest few per cent
-    for k in sorted({min(5 + n // 1000, n - 1), n // 40}):
-        low, high = np.partition(off, (k, n - 1 - k))[[k, n - 1 - k]]
-        total = _table(np.bincount(flat, np.clip(off, low, high), bins * bins).reshape(bins, bins))
+    m = usual.size
+    for k in sorted({min(5 + n // 1000, n - 1) * m // n, m // 40}):
+        low, high = np.partition(usual, (k, m - 1 - k))[[k, m - 1 - k]]
+        total = _table(np.bincount(flat, np.clip(z, low, high) - middle, bins * bins).reshape(bins, bins))
         signs = [_best_box(sign, total, number, bins) for sign in (1, -1)]
         top = max(value for value, _, _ in signs)
         for value, place, sigma in signs:
-            if value >= 0.5 * top and not any(sigma == s and np.array_equal(place, p) for p, s in found):
+            if value >= 0.5 * top and not any(0.5 < sigma / s < 2.0 and np.hypot(*(place - p)) < max(s, sigma) for p, s in found):
                 found.append((place, sigma))
     return found
 
@@ -155,7 +158,7 @@ def _refined(z: np.ndarray, points: np.ndarray, centre: np.ndarray, sigma: float
     precision = np.array([1.0, 0.0, 1.0]) / sigma**2
     p = np.array([*centre, *precision, 0.0, 0.0])
     gain = 0.0
-    for reach in (3.5, 3.5, 4.0):
+    for reach in (3.5, 4.0, 4.0):
         inside = _exponent(p, points) < 0.5 * reach**2
         chosen = some(np.flatnonzero(inside), _WINDOW) if int(inside.sum()) >= 12 else _nearest(p, points)
         new, better = _walk(p, z[chosen], points[:, chosen])
@@ -165,7 +168,10 @@ def _refined(z: np.ndarray, points: np.ndarray, centre: np.ndarray, sigma: float
         size = np.sqrt(np.diag(cov))
         if size.max() > 3.0 or size.max() < finest:
             break
-        p, gain = new, better * max(int(inside.sum()), chosen.size) / chosen.size
+        before, p = p, new
+        gain = better * max(int(inside.sum()), chosen.size) / chosen.size
+        if reach > 3.5 and np.allclose(before[2:5], p[2:5], rtol=0.1, atol=0.03 * (p[2] + p[4])):
+            break  # another window would be the same
     cov = _covariance(p)
     return p[:2], cov if cov is not None else np.eye(2) * sigma**2, float(p[5]), gain
 
@@ -195,7 +201,7 @@ def _walk(p: np.ndarray, z: np.ndarray, points: np.ndarray) -> tuple[np.ndarray,
     r = _residual(p, z, points)
     # noise from the start is too high where that is bad, and comes down on the way
     damping = 1e-2
-    limit = _limit(r)
+    limit = np.inf
     for _ in range(_STEPS):
         limit = min(limit, _limit(r))
         w = 1.0 / (1.0 + np.square(r / limit))
@@ -204,14 +210,17 @@ def _walk(p: np.ndarray, z: np.ndarray, points: np.ndarray) -> tuple[np.ndarray,
         scale = np.sqrt(np.maximum(np.diag(H), 1e-300))
         cost = float(w @ np.square(r))
         for _ in range(4):
-            step = np.linalg.lstsq(H / np.outer(scale, scale) + damping * np.eye(7), g / scale, rcond=None)[0] / scale
+            step = np.linalg.solve(H / np.outer(scale, scale) + damping * np.eye(7), g / scale) / scale
             trial = p + step
             new = _residual(trial, z, points) if _covariance(trial) is not None else None
             if new is not None and float(w @ np.square(new)) < cost:
+                slow = float(w @ np.square(new)) > 0.995 * cost
                 p, r, damping = trial, new, damping * 0.2
                 break
             damping *= 8.0
         else:
+            break
+        if slow:
             break
     limit = _limit(r)
     gain = float(np.sum(np.minimum(np.square(flat), (6 * limit) ** 2)) - np.sum(np.minimum(np.square(r), (6 * limit) ** 2)))
@@ -237,6 +246,5 @@ def _slopes(p: np.ndarray, points: np.ndarray) -> np.ndarray:
     dx, dy = points[0] - p[0], points[1] - p[1]
     e = np.exp(-_exponent(p, points))
     he = p[5] * e
-    return np.stack([
-        he * (p[2] * dx + p[3] * dy), he * (p[3] * dx + p[4] * dy), -0.5 * he * dx * dx, -he * dx * dy, -0.5 * he * dy * dy, e, np.ones_like(e),
-    ])  # fmt: skip
+    by_precision = [-0.5 * he * dx * dx, -he * dx * dy, -0.5 * he * dy * dy]
+    return np.stack([he * (p[2] * dx + p[3] * dy), he * (p[3] * dx + p[4] * dy), *by_precision, e, np.ones_like(e)])

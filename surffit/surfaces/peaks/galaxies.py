@@ -32,10 +32,11 @@ def half_light(n: Any) -> Any:
     Returns
     -------
     float
+        Half of the light lies inside the radius where the exponent is -b.
 
     Examples
     --------
-    >>> round(half_light(1.0), 12)
+    >>> round(half_light(1.0), 11)
     1.67834699002
     """
     low, high = INVERSE
@@ -46,7 +47,7 @@ def half_light(n: Any) -> Any:
     return (n + SHIFT) * (MEDIAN[0] + t * here - back)
 
 
-def sersic2d(x, y, flux, x0, y0, r_eff, n, q, theta):  # type: ignore[no-untyped-def]
+def sersic2d(x, y, flux, x0, y0, r_eff, n, q, theta):
     r"""
     Sersic surface with elliptical contours, point-sampled at (x, y).
 
@@ -119,7 +120,7 @@ class Sersic2D(Peak):
         return [core.ellipse(r_eff=size, n=n) for n, size in sizes]
 
 
-def exponential2d(x, y, height, x0, y0, scale, q, theta):  # type: ignore[no-untyped-def]
+def exponential2d(x, y, height, x0, y0, scale, q, theta):
     r"""
     Exponential disc with elliptical contours.
 
@@ -178,7 +179,7 @@ class Exponential2D(Peak):
         return [core.ellipse(scale=HWHM * core.width * k / np.log(2.0)) for k in (0.4, 0.6, 0.8, 1.0)]
 
 
-def beta2d(x, y, height, x0, y0, r_core, beta, q, theta):  # type: ignore[no-untyped-def]
+def beta2d(x, y, height, x0, y0, r_core, beta, q, theta):
     r"""
     Beta model: the X-ray brightness of gas in a cluster of galaxies.
 

@@ -10,7 +10,7 @@ from ..geometry import power_of, squared_radius, turned
 from .ellipse import HWHM, Core, Peak
 
 
-def gaussian2d_rotated(x, y, height, x0, y0, sigma_x, sigma_y, theta):  # type: ignore[no-untyped-def]
+def gaussian2d_rotated(x, y, height, x0, y0, sigma_x, sigma_y, theta):
     r"""
     Gaussian peak with axes in any direction.
 
@@ -82,10 +82,11 @@ class Gaussian2DRotated(Peak):
 
     def shapes(self, core: Core) -> list[dict[str, float]]:
         """Starts from the Gaussian core, which is the model itself."""
-        return [{"x0": core.x0, "y0": core.y0, "sigma_x": core.width, "sigma_y": core.width * core.q, "theta": core.theta}]
+        sigmas = {"sigma_x": core.width, "sigma_y": core.width * core.q}
+        return [{"height": core.height, "x0": core.x0, "y0": core.y0, **sigmas, "theta": core.theta}]
 
 
-def supergaussian2d(x, y, height, x0, y0, width, power, q, theta):  # type: ignore[no-untyped-def]
+def supergaussian2d(x, y, height, x0, y0, width, power, q, theta):
     r"""
     Super-Gaussian peak: a flat top for powers above 1, a cusp below.
 
@@ -143,5 +144,7 @@ class SuperGaussian2D(Peak):
 
     def shapes(self, core: Core) -> list[dict[str, float]]:
         """Starts with the core's half width, for several powers."""
-        widths = [(p, core.width * HWHM * k / (np.sqrt(2.0) * np.log(2.0) ** (0.5 / p))) for p in (0.6, 1.0, 2.0, 5.0) for k in (0.8, 1.0, 1.25)]
+        widths = [
+            (p, core.width * HWHM * k / (np.sqrt(2.0) * np.log(2.0) ** (0.5 / p))) for p in (0.6, 1.0, 2.0, 5.0) for k in (0.8, 1.0, 1.25)
+        ]
         return [core.ellipse(width=w, power=p) for p, w in widths]

@@ -10,7 +10,7 @@ from ..geometry import squared_radius, turned
 from .ellipse import HWHM, Core, Peak
 
 
-def lorentzian2d(x, y, height, x0, y0, gamma, q, theta):  # type: ignore[no-untyped-def]
+def lorentzian2d(x, y, height, x0, y0, gamma, q, theta):
     r"""
     Lorentzian of the elliptical radius.
 
@@ -69,7 +69,7 @@ class Lorentzian2D(Peak):
         return [core.ellipse(gamma=HWHM * core.width * k) for k in (0.5, 0.7, 1.0, 1.4)]
 
 
-def pseudo_voigt2d(x, y, height, x0, y0, hwhm, fraction, q, theta):  # type: ignore[no-untyped-def]
+def pseudo_voigt2d(x, y, height, x0, y0, hwhm, fraction, q, theta):
     r"""
     Pseudo-Voigt peak: a Gaussian and a Lorentzian of the same half width, mixed.
 
@@ -130,7 +130,7 @@ class PseudoVoigt2D(Peak):
         return [core.ellipse(hwhm=HWHM * core.width * k, fraction=f) for f in (0.1, 0.5, 0.9) for k in (0.7, 1.0, 1.3)]
 
 
-def voigt2d(x, y, height, x0, y0, sigma_major, gamma_major, q, theta):  # type: ignore[no-untyped-def]
+def voigt2d(x, y, height, x0, y0, sigma_major, gamma_major, q, theta):
     r"""
     Voigt profile of the elliptical radius.
 
@@ -198,5 +198,7 @@ class Voigt2D(Peak):
         """Starts with the core's width shared between both parts, in several ways."""
         mixtures = ((0.95, 0.1), (0.7, 0.5), (0.35, 0.9))
         return [
-            core.ellipse(sigma_major=core.width * g * k, gamma_major=HWHM * core.width * w * k) for g, w in mixtures for k in (0.7, 1.0, 1.3)
+            core.ellipse(sigma_major=core.width * g * k, gamma_major=HWHM * core.width * w * k)
+            for g, w in mixtures
+            for k in (0.7, 1.0, 1.3)
         ]

@@ -16,7 +16,7 @@ AIRY_HALF = 1.6163399481
 SINC_HALF = 1.8954942670
 
 
-def moffat2d(x, y, height, x0, y0, alpha, beta, q, theta):  # type: ignore[no-untyped-def]
+def moffat2d(x, y, height, x0, y0, alpha, beta, q, theta):
     r"""
     Moffat peak with elliptical contours: a core and power-law wings.
 
@@ -74,10 +74,12 @@ class Moffat2D(Peak):
     def shapes(self, core: Core) -> list[dict[str, float]]:
         """Starts with the core's half width, for several exponents."""
         half = HWHM * core.width
-        return [core.ellipse(alpha=half * k / np.sqrt(2.0 ** (1 / b) - 1.0), beta=b) for b in (1.2, 2.0, 4.0) for k in (0.7, 0.85, 1.0, 1.2)]
+        return [
+            core.ellipse(alpha=half * k / np.sqrt(2.0 ** (1 / b) - 1.0), beta=b) for b in (1.2, 2.0, 4.0) for k in (0.7, 0.85, 1.0, 1.2)
+        ]
 
 
-def airy2d(x, y, height, x0, y0, radius):  # type: ignore[no-untyped-def]
+def airy2d(x, y, height, x0, y0, radius):
     r"""
     Airy disc: the image of a point through a circular aperture.
 
@@ -101,8 +103,8 @@ def airy2d(x, y, height, x0, y0, radius):  # type: ignore[no-untyped-def]
 
     Notes
     -----
-    Full width at half maximum 0.8437 R, total :math:`4\pi h R^2 / j_{1,1}^2`; 83.8 % of it lies inside R [1]_. For a telescope with a central
-    obscuration the rings are brighter than here.
+    Full width at half maximum 0.8437 R, total :math:`4\pi h R^2 / j_{1,1}^2`; 83.8 % of it lies inside R [1]_. For a telescope with
+    a central obscuration the rings are brighter than here.
 
     References
     ----------
@@ -134,7 +136,7 @@ class Airy2D(Peak):
         return [{"x0": core.x0, "y0": core.y0, "radius": half * k * J1_ZERO / AIRY_HALF} for k in (0.8, 1.0, 1.25)]
 
 
-def sinc2d(x, y, height, x0, y0, width_x, width_y, theta):  # type: ignore[no-untyped-def]
+def sinc2d(x, y, height, x0, y0, width_x, width_y, theta):
     r"""
     Product of two sincs along turned axes: the amplitude behind a rectangular aperture.
 

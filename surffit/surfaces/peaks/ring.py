@@ -10,7 +10,7 @@ from ..family import Surface
 from ..geometry import turned
 
 
-def ring2d(x, y, height, x0, y0, radius, width, q, theta):  # type: ignore[no-untyped-def]
+def ring2d(x, y, height, x0, y0, radius, width, q, theta):
     r"""
     Ring: a Gaussian across an ellipse.
 
@@ -72,21 +72,33 @@ class Ring2D(Surface):
         x, y = coords
         off = z - np.median(z)
         out = []
+        # the highest points tell how high it is, or, if these are wild ones, the highest few per cent
         for sign in (1.0, -1.0):
-            top = float(np.quantile(sign * off, 1.0 - min(8.0 / z.size, 0.5)))
-            bright = sign * off > 0.4 * top
-            if top <= 0 or int(bright.sum()) < 4:
-                continue
-            # medians, since single wild points lie far off
-            x0, y0 = (0.5 * float(np.quantile(v[bright], 0.15) + np.quantile(v[bright], 0.85)) for v in (x, y))
-            cov = np.cov(np.stack([x[bright] - x0, y[bright] - y0]))
-            (small, large), axes = np.linalg.eigh(cov)
-            theta = float(np.arctan2(axes[1, 1], axes[0, 1]))
-            # points spread evenly along an ellipse have half the squared semi-axes as variances
-            radius, q = float(np.sqrt(2.0 * large)), float(np.sqrt(max(small, 1e-6 * large) / large)) if large > 0 else 1.0
-            out += [
-                {"x0": x0, "y0": y0, "radius": radius * k, "width": radius * w, "q": q, "theta": theta - np.pi * np.ceil(theta / np.pi - 0.5)}
-                for k in (0.85, 0.93, 1.0, 1.08)
-                for w in (0.05, 0.12, 0.25)
-            ]
+            for share in (min(8.0 / z.size, 0.5), 0.04):
+                top = float(np.quantile(sign * off, 1.0 - share))
+                bright = (sign * off > 0.4 * top) & (sign * off < 2.5 * top)
+                if top > 0 and int(bright.sum()) >= 4:
+                    out += _rings(x[bright], y[bright])
+        if not out:
+            # nothing stands out: a ring in the middle
+            radius = 0.25 * float(np.hypot(np.ptp(x), np.ptp(y))) or 1.0
+            middle = {"x0": 0.5 * float(x.min() + x.max()), "y0": 0.5 * float(y.min() + y.max())}
+            out = [{**middle, "radius": radius, "width": 0.2 * radius, "q": 1.0, "theta": 0.0}]
         return out
+
+
+def _rings(x: np.ndarray, y: np.ndarray) -> list[dict[str, float]]:
+    """Rings of several sizes and widths through points that lie on one."""
+    # medians, since single wild points lie far off
+    x0, y0 = (0.5 * float(np.quantile(v, 0.15) + np.quantile(v, 0.85)) for v in (x, y))
+    (small, large), axes = np.linalg.eigh(np.cov(np.stack([x - x0, y - y0])))
+    theta = float(np.arctan2(axes[1, 1], axes[0, 1]))
+    theta -= np.pi * np.ceil(theta / np.pi - 0.5)
+    # points spread evenly along an ellipse have half the squared semi-axes as variances
+    radius = float(np.sqrt(2.0 * max(large, 0.0)))
+    q = float(np.sqrt(max(small, 1e-6 * large) / large)) if large > 0 else 1.0
+    return [
+        {"x0": x0, "y0": y0, "radius": radius * k, "width": radius * w, "q": q, "theta": theta}
+        for k in (0.85, 0.93, 1.0, 1.08)
+        for w in (0.05, 0.12, 0.25)
+    ]

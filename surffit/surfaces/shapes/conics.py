@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..family import Surface
-from ..starting import SecondOrder, best_of, span, thinned
+from ..starting import SecondOrder, best_of, refined, span, thinned
 
 
 def conic(x: Any, y: Any, z0: float, curvature: float, k: float, x0: float, y0: float) -> Any:
@@ -47,7 +47,7 @@ def conic(x: Any, y: Any, z0: float, curvature: float, k: float, x0: float, y0: 
 
     Examples
     --------
-    >>> float(conic(3.0, 0.0, z0=0.0, curvature=0.2, k=0.0, x0=0.0, y0=0.0))  # a sphere of radius 5
+    >>> round(float(conic(3.0, 0.0, z0=0.0, curvature=0.2, k=0.0, x0=0.0, y0=0.0)), 12)  # a sphere of radius 5
     1.0
     """
     r2 = (x - x0) ** 2 + (y - y0) ** 2
@@ -60,20 +60,23 @@ class Conic(Surface):
     """A conic of revolution, `conic`; curvature and conic constant are tried about those of the data."""
 
     function = staticmethod(conic)
-    hints = {"k": {"min": -50.0, "max": 50.0}}
-    typical = {"z0": 1.0, "curvature": 0.035, "k": -0.6, "x0": 19.0, "y0": 14.0}
+    hints: ClassVar = {"k": {"min": -50.0, "max": 50.0}}
+    typical: ClassVar = {"z0": 1.0, "curvature": 0.035, "k": -0.6, "x0": 19.0, "y0": 14.0}
 
     def starts(self, z: np.ndarray, *coords: np.ndarray) -> dict[str, float]:
         """Vertex, curvature, conic constant."""
         z, points = thinned(z, coords)
-        return best_of(conic, ["z0"], z, points, self._candidates(z, *points))
+        found = best_of(conic, ["z0"], z, points, self._candidates(z, *points))
+        hx, hy = span(points[0])[1], span(points[1])[1]
+        steps = {"x0": 0.1 * hx, "y0": 0.1 * hy, "curvature": 0.1 * found["curvature"], "k": 0.4} if found else {}
+        return refined(conic, ["z0"], z, points, found, steps)
 
     def _candidates(self, z: np.ndarray, x: np.ndarray, y: np.ndarray) -> Iterator[dict[str, float]]:
         shape = SecondOrder(z, x, y)
         bend = 0.5 * float(np.trace(shape.hessian))
         for x0, y0 in (shape.centre, (span(x)[0], span(y)[0])):
-            for c in bend * np.array([0.3, 0.5, 0.7, 0.85, 1.0, 1.2, 1.6]):
-                for k in (-4.0, -1.5, -1.0, -0.5, 0.0, 0.5, 2.0):
+            for c in bend * np.array([0.3, 0.5, 0.7, 0.85, 1.0, 1.2, 1.6, 2.5]):
+                for k in (-6.0, -3.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.5, 4.0):
                     yield {"x0": x0, "y0": y0, "curvature": float(c), "k": k}
 
 
@@ -111,7 +114,7 @@ class Cone(Surface):
     """A cone, `cone`; its apex is tried all over the data and a little beyond."""
 
     function = staticmethod(cone)
-    typical = {"z0": 1.0, "slope": 0.4, "x0": 17.3, "y0": 12.6}
+    typical: ClassVar = {"z0": 1.0, "slope": 0.4, "x0": 17.3, "y0": 12.6}
 
     def starts(self, z: np.ndarray, *coords: np.ndarray) -> dict[str, float]:
         """The apex."""

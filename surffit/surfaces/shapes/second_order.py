@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class Plane(Surface):
     """A plane, `plane`; every parameter is linear."""
 
     function = staticmethod(plane)
-    typical = {"z0": 2.0, "sx": 0.3, "sy": -0.5}
+    typical: ClassVar = {"z0": 2.0, "sx": 0.3, "sy": -0.5}
 
 
 def quadric(x: Any, y: Any, c0: float, cx: float, cy: float, cxx: float, cxy: float, cyy: float) -> Any:
@@ -87,7 +87,7 @@ class Quadric(Surface):
     """The general surface of second order, `quadric`; every parameter is linear."""
 
     function = staticmethod(quadric)
-    typical = {"c0": 5.0, "cx": 0.3, "cy": -0.5, "cxx": 0.02, "cxy": -0.03, "cyy": 0.01}
+    typical: ClassVar = {"c0": 5.0, "cx": 0.3, "cy": -0.5, "cxx": 0.02, "cxy": -0.03, "cyy": 0.01}
 
 
 def paraboloid(x: Any, y: Any, z0: float, curvature: float, x0: float, y0: float) -> Any:
@@ -124,7 +124,7 @@ class Paraboloid(Surface):
     """A paraboloid of revolution, `paraboloid`; the vertex is searched from that of the second-order surface through the data."""
 
     function = staticmethod(paraboloid)
-    typical = {"z0": 5.0, "curvature": 0.04, "x0": 17.0, "y0": 13.0}
+    typical: ClassVar = {"z0": 5.0, "curvature": 0.04, "x0": 17.0, "y0": 13.0}
 
     def starts(self, z: np.ndarray, *coords: np.ndarray) -> dict[str, float]:
         """The vertex."""
@@ -171,7 +171,7 @@ def elliptic_paraboloid(x: Any, y: Any, z0: float, cu: float, cv: float, x0: flo
 
     Examples
     --------
-    >>> elliptic_paraboloid(2.0, 3.0, z0=1.0, cu=2.0, cv=20.0, x0=0.0, y0=0.0, theta=0.0)
+    >>> float(elliptic_paraboloid(2.0, 3.0, z0=1.0, cu=2.0, cv=20.0, x0=0.0, y0=0.0, theta=0.0))
     95.0
     """
     u, v = _principal(x, y, x0, y0, theta)
@@ -182,7 +182,7 @@ class EllipticParaboloid(Surface):
     """A bowl or dome with two curvatures, `elliptic_paraboloid`; starts are read off the second-order surface through the data."""
 
     function = staticmethod(elliptic_paraboloid)
-    typical = {"z0": 5.0, "cu": 0.06, "cv": 0.02, "x0": 17.0, "y0": 13.0, "theta": 0.5}
+    typical: ClassVar = {"z0": 5.0, "cu": 0.06, "cv": 0.02, "x0": 17.0, "y0": 13.0, "theta": 0.5}
 
     def starts(self, z: np.ndarray, *coords: np.ndarray) -> dict[str, float]:
         """Vertex and direction."""
@@ -222,7 +222,7 @@ def saddle(x: Any, y: Any, z0: float, cu: float, cv: float, x0: float, y0: float
 
     Examples
     --------
-    >>> saddle(2.0, 3.0, z0=1.0, cu=2.0, cv=20.0, x0=0.0, y0=0.0, theta=0.0)
+    >>> float(saddle(2.0, 3.0, z0=1.0, cu=2.0, cv=20.0, x0=0.0, y0=0.0, theta=0.0))
     -85.0
     """
     u, v = _principal(x, y, x0, y0, theta)
@@ -233,7 +233,7 @@ class Saddle(Surface):
     """A hyperbolic paraboloid, `saddle`; starts are read off the second-order surface through the data."""
 
     function = staticmethod(saddle)
-    typical = {"z0": 5.0, "cu": 0.06, "cv": 0.02, "x0": 17.0, "y0": 13.0, "theta": 0.5}
+    typical: ClassVar = {"z0": 5.0, "cu": 0.06, "cv": 0.02, "x0": 17.0, "y0": 13.0, "theta": 0.5}
 
     def starts(self, z: np.ndarray, *coords: np.ndarray) -> dict[str, float]:
         """Saddle point and direction of the upward axis."""

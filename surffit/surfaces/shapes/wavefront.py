@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -122,8 +123,8 @@ class Wavefront(Surface):
     """
 
     function = staticmethod(wavefront)
-    typical = dict(zip(TERMS, (0.1, 0.5, -0.4, 0.3, 0.08, -0.06, 0.05, 0.04, -0.03, 0.02, 0.06), strict=True))
-    extent = {"x": (-0.7, 0.7, 31), "y": (-0.7, 0.7, 31)}
+    typical: ClassVar = dict(zip(TERMS, (0.1, 0.5, -0.4, 0.3, 0.08, -0.06, 0.05, 0.04, -0.03, 0.02, 0.06), strict=True))
+    extent: ClassVar = {"x": (-0.7, 0.7, 31), "y": (-0.7, 0.7, 31)}
 
     def __init__(
         self,
@@ -139,10 +140,27 @@ class Wavefront(Surface):
         if not (np.isfinite(radius) and radius > 0 and np.isfinite(centre).all() and len(centre) == 2):
             msg = f"centre={centre!r} and radius={radius!r} are no pupil; give two numbers and a positive one, in the unit of x and y"
             raise ParameterError(msg)
-        given = list(independent_vars) if independent_vars is not None else ["x", "y", "centre_x", "centre_y", "radius"]
-        super().__init__(given, prefix, nan_policy, name, linear=linear)
-        self.opts.update(centre_x=float(centre[0]), centre_y=float(centre[1]), radius=float(radius))
+        self.centre, self.radius = (float(centre[0]), float(centre[1])), float(radius)
+        super().__init__(independent_vars, prefix, nan_policy, name or "wavefront", linear=linear)
+
+    def _function(self) -> Callable[..., Any]:
+        return _OnPupil(self.centre, self.radius)
 
     def document_options(self) -> dict[str, Any]:
         """What makes this model again, for documents."""
-        return {"centre": [self.opts["centre_x"], self.opts["centre_y"]], "radius": self.opts["radius"]}
+        return {"centre": list(self.centre), "radius": self.radius}
+
+
+class _OnPupil:
+    """`wavefront` on a pupil; it pickles."""
+
+    def __init__(self, centre: tuple[float, float], radius: float) -> None:
+        self.centre, self.radius = centre, radius
+        self.__name__ = "wavefront"
+        self.__doc__ = f"Wavefront by named aberrations on a pupil of radius {radius:g} about {centre}; see `wavefront`."
+        known = inspect.signature(wavefront).parameters
+        self.__signature__ = inspect.Signature([p for p in known.values() if p.default is p.empty])
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        pupil = {"centre_x": self.centre[0], "centre_y": self.centre[1], "radius": self.radius}
+        return wavefront(*args, **{**kwargs, **pupil})

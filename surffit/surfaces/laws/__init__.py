@@ -1,0 +1,1 @@
+"""Laws of physics and chemistry in two variables: dispersion, rates, gases, responses."""
