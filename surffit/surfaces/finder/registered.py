@@ -1,8 +1,7 @@
-"""Registered models in a search: each with its own guess, on some points first, within a budget of time."""
+"""Registered models in a search: each with its own guess, on some points first, within a number of evaluations."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from math import log
 from time import process_time
@@ -11,14 +10,18 @@ from typing import Any
 import numpy as np
 
 from ...core.predict import gradient
+from ...kernels.warned import filtered
 from .judge import Entry, Judge
 from .points import Points
 from .task import own_variables
 
-# seconds of processor time for all registered models together; points of their first fit; how many are fitted to all points
-BUDGET, POINTS, BEST = 4.0, 300, 6
-# seconds for one model: the first fit, which of many is a bad idea anyway, and the fit to all points
-FIRST, LAST = 0.25, 1.0
+# points of the first fit; how many are fitted to all points
+POINTS, BEST = 300, 6
+# evaluations of the first fit, which of many models is a bad idea anyway, and of the fit to all points: what is found must not
+# depend on how busy the machine is
+FIRST, LAST = 150, 400
+# seconds of processor time for all first fits together: only a model that is slow by itself (one not ours) ever meets it
+BUDGET = 60.0
 # nats of each of their parameters
 EACH = 2.0
 # they are a choice among at least so many, however many are installed
@@ -60,7 +63,7 @@ def entries(names: Sequence[str], points: Points, judge: Judge, seed: int) -> tu
     end = process_time() + BUDGET
     for name, model in usable:
         if process_time() > end:
-            notes[name] = f"not tried: the {BUDGET:g} s for registered models were over"
+            notes[name] = f"not tried: the {BUDGET:g} s for registered models were over; name it in registered=[...]"
             continue
         result = _fit(name, model, part, None, FIRST, notes)
         if result is not None:
@@ -89,16 +92,10 @@ def _instance(name: str, notes: dict[str, str]) -> Any:
         return None
 
 
-def _fit(name: str, model: Any, points: Points, params: Any, seconds: float, notes: dict[str, str]) -> Any:
+def _fit(name: str, model: Any, points: Points, params: Any, most: int, notes: dict[str, str]) -> Any:
     coords = dict(zip(own_variables(model), points.raw, strict=True))
-    end = process_time() + seconds
-
-    def late(*_: Any, **__: Any) -> bool:
-        return process_time() > end
-
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        with filtered("ignore"), np.errstate(all="ignore"):
             if params is None:
                 try:
                     params = model.guess(points.z, **coords)
@@ -106,7 +103,7 @@ def _fit(name: str, model: Any, points: Points, params: Any, seconds: float, not
                     if len(model.linear) < len(model.param_names):
                         notes[name] = "has no guess"
                         return None
-            result = model.fit(points.z, params, weights=points.w, coords=coords, iter_cb=late, calc_covar=False)
+            result = model.fit(points.z, params, weights=points.w, coords=coords, max_nfev=most, calc_covar=False)
     except Exception as err:  # noqa: BLE001 - as above
         notes[name] = f"its fit failed: {type(err).__name__}: {err}"
         return None
