@@ -14,7 +14,7 @@ Free exponents keep 0.15 away from multiples of one half, which would be another
 
 A law counts as found if one of the first three has as many parameters and can take the values of the true one, without noise, at
 all points to a millionth of their spread: then it is the same function, however it is written.
-Each search is for 25 000 laws and more. Times are those of the processor and of the clock, with two threads at most.
+Each search is for 25 000 laws and more. Times are those of the processor, one thread, and of the clock.
 """
 
 # ruff: noqa: E402 - the number of threads is set before numpy is imported

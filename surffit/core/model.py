@@ -23,7 +23,6 @@ from .outcome import FitCall
 from .parameters import check_parameters, complete, untouched, with_starts
 from .result import SurfaceResult
 from .structure import Structure, own_eval, trace_model
-from .sums import guess_sum
 
 # keywords of `fit` that a parameter of the same name would shadow
 RESERVED = (
@@ -99,7 +98,7 @@ class SurfaceModel(Documented, Exemplified, Guessing, lmfit.Model):
             func = _Named(func)
         independent = list(independent_vars) if independent_vars is not None else None
         super().__init__(func, independent, param_names, nan_policy, prefix, name, **opts)
-        _refuse_reserved(self)
+        refuse_reserved(self)
 
     # ---- what is known before any data -------------------------------------------------------------------------------
 
@@ -206,6 +205,9 @@ class SurfaceModel(Documented, Exemplified, Guessing, lmfit.Model):
         if hasattr(model, "parts"):
             msg = "a JointModel is fitted by its own fit(), with data by key; it can't be wrapped, composed or fitted to one table"
             raise ParameterError(msg)
+        from .composite import SurfaceComposite
+        from .wrapped import LmfitModel
+
         if isinstance(model, CompositeModel):
             out: SurfaceModel = SurfaceComposite(cls.from_lmfit(model.left), cls.from_lmfit(model.right), model.op)
             out.param_hints = {name: dict(hint) for name, hint in model.param_hints.items()}
@@ -375,112 +377,6 @@ class SurfaceModel(Documented, Exemplified, Guessing, lmfit.Model):
             return SurfaceResult(outcome.model, outcome)
 
 
-class SurfaceComposite(SurfaceModel, CompositeModel):
-    """Two models joined by an operator; see `lmfit.model.CompositeModel`."""
-
-    def __init__(self, left: lmfit.Model, right: lmfit.Model, op: Callable[..., Any], **kws: Any) -> None:
-        self._structures = {}
-        stated = [m._stated_linear for m in (left, right) if isinstance(m, SurfaceModel)]
-        # two stated sets need not be linear together, so the composite finds its own unless both switch elimination off
-        self._stated_linear = () if len(stated) == 2 and all(s == () for s in stated) else None
-        CompositeModel.__init__(self, left, right, op, **kws)
-        self.func = _composite  # lmfit's own placeholder can't be pickled
-        _refuse_reserved(self)
-
-    def copy(self, **kwargs: Any) -> SurfaceModel:
-        """An independent copy of the composite and its parts."""
-        if kwargs:
-            msg = f"copy() of a composite takes no {', '.join(kwargs)}; change the parts"
-            raise ParameterError(msg)
-        left, right = SurfaceModel.from_lmfit(self.left).copy(), SurfaceModel.from_lmfit(self.right).copy()
-        out = SurfaceComposite(left, right, self.op)
-        out.param_hints = {name: dict(hint) for name, hint in self.param_hints.items()}
-        return out
-
-    def make_funcargs(self, params: Any = None, kwargs: Any = None, strip: bool = True) -> dict[str, Any]:
-        """As in lmfit."""
-        return lmfit.Model.make_funcargs(self, params, kwargs, strip)
-
-    def guess(self, data: Any, *args: Any, **kws: Any) -> lmfit.Parameters:
-        """
-        Starts of a sum or difference from data: what is linear in all its parameters first, then the other terms by their own `guess`.
-
-        Parameters
-        ----------
-        data : array_like
-            Points that are not finite are left out.
-        *args
-            Coordinates in the order of `independent_vars`.
-        **kws
-            Coordinates by name, and values that override the guess.
-
-        Returns
-        -------
-        lmfit.Parameters
-
-        Raises
-        ------
-        NotImplementedError
-            For products and quotients, and for terms without a `guess`.
-        """
-        if self.op not in (operator.add, operator.sub):
-            msg = f"guess() is not known for the product or quotient {self.name}; guess its parts and add their Parameters"
-            raise NotImplementedError(msg)
-        names = [name for name in self.independent_vars if not has_option(self, name)]
-        given = {**dict(zip(names, args, strict=False)), **{name: kws.pop(name) for name in names if name in kws}}
-        missing = [name for name in names if name not in given]
-        unknown = [name for name in kws if name not in self.param_names]
-        if missing or unknown:
-            msg = f"guess() of {self.name} lacks the coordinate {missing[0]}; pass {missing[0]}=..." if missing else (
-                f"guess() of {self.name} got {unknown[0]!r}, which is neither a coordinate nor a parameter ({', '.join(self.param_names)})"
-            )  # fmt: skip
-            raise ParameterError(msg, name=(missing or unknown)[0])
-        return guess_sum(self, data, given, kws)
-
-    guess.sees_to_points = True  # type: ignore[attr-defined]
-
-
-class LmfitModel(SurfaceModel):
-    """One of lmfit's models (a leaf), wrapped: its function, hints, options, `guess` and `post_fit`."""
-
-    def __init__(self, wrapped: lmfit.Model, linear: Sequence[str] | None = None) -> None:
-        self._stated_linear = None if linear is None else tuple(linear)
-        self._structures = {}
-        mine = dict(wrapped.__dict__)
-        mine["param_hints"] = {name: dict(hint) for name, hint in wrapped.param_hints.items()}
-        for name in ("_param_names", "independent_vars", "_param_root_names", "_func_allargs"):
-            mine[name] = None if mine[name] is None else list(mine[name])
-        if mine["nan_policy"] not in NAN_POLICIES:
-            mine["nan_policy"] = "raise"
-        self.__dict__.update(mine)
-        self.wrapped = wrapped
-        _refuse_reserved(self)
-
-    def guess(self, data: Any, *args: Any, **kws: Any) -> lmfit.Parameters:
-        """The wrapped model's guess, under this model's prefix and hints."""
-        with untouched(self.wrapped):
-            return self.wrapped.guess(data, *args, **kws)
-
-    def make_params(self, verbose: bool = False, **kwargs: Any) -> lmfit.Parameters:
-        """As the wrapped model does it."""
-        if self.prefix != self.wrapped.prefix or self.param_hints != self.wrapped.param_hints:
-            return super().make_params(verbose=verbose, **kwargs)
-        with untouched(self.wrapped):
-            return self.wrapped.make_params(verbose=verbose, **kwargs)
-
-    def post_fit(self, fitresult: Any) -> None:
-        """As the wrapped model does it."""
-        self.wrapped.post_fit(fitresult)
-
-    def eval(self, params: Any = None, **kwargs: Any) -> Any:
-        """As the wrapped model does it, if it has its own way."""
-        if own_eval(self.wrapped):
-            return self.wrapped.eval(params=params, **kwargs)
-        return super().eval(params=params, **kwargs)
-
-    eval.evaluates_func = True  # type: ignore[attr-defined]
-
-
 class _Named:
     """A callable without a name (partial, instance), given one that lmfit can show."""
 
@@ -499,13 +395,11 @@ class _Named:
         return self.func(*args, **kwargs)
 
 
-def _composite(*args: Any, **kwargs: Any) -> None:
-    """Stands where a composite has no function of its own; its parts do."""
-
-
 def _compose(left: Any, right: Any, op: Callable[..., Any]) -> Any:
     if not (isinstance(left, lmfit.Model) and isinstance(right, lmfit.Model)):
         return NotImplemented
+    from .composite import SurfaceComposite
+
     return SurfaceComposite(SurfaceModel.from_lmfit(left), SurfaceModel.from_lmfit(right), op)
 
 
@@ -515,7 +409,7 @@ def _check_nan_policy(policy: str) -> None:
         raise ParameterError(msg)
 
 
-def _refuse_reserved(model: lmfit.Model) -> None:
+def refuse_reserved(model: lmfit.Model) -> None:
     for name in model.param_names:
         if name in RESERVED:
             msg = f"{model.name} has a parameter named {name!r}, which is a keyword of fit(); rename the argument or use a prefix"

@@ -113,7 +113,8 @@ def _trials(model: lmfit.Model, variables: list[str]) -> Iterator[tuple[dict[str
 
 def overridden(model: lmfit.Model) -> list[str]:
     """What the class of a leaf does in its own way, besides its function."""
-    from .model import LmfitModel, SurfaceModel
+    from .model import SurfaceModel
+    from .wrapped import LmfitModel
 
     if isinstance(model, LmfitModel):
         own, base = type(model.wrapped), lmfit.Model

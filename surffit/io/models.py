@@ -288,7 +288,7 @@ def _read(content: Any, depth: int) -> Any:
     exactly(content, KEYS[kind], "a model of the document")
     hints = _read_hints(content["hints"])
     if kind == "composite":
-        from surffit.core.model import SurfaceComposite
+        from surffit.core.composite import SurfaceComposite
 
         sign = content["operator"]
         if not isinstance(sign, str) or sign not in OPERATORS:

@@ -10,10 +10,11 @@ import numpy as np
 
 from surffit.core.data import open_door
 from surffit.core.keywords import has_option
-from surffit.core.model import LmfitModel, SurfaceModel
+from surffit.core.model import SurfaceModel
 from surffit.core.parameters import untouched
 from surffit.core.settle import settled
 from surffit.core.structure import evaluate
+from surffit.core.wrapped import LmfitModel
 
 SIGNAL_TO_NOISE = 30.0
 SCATTERED = 160  # points of the scattered data set

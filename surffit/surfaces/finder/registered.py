@@ -16,9 +16,9 @@ from .points import Points
 from .task import own_variables
 
 # seconds of processor time for all registered models together; points of their first fit; how many are fitted to all points
-BUDGET, POINTS, BEST = 4.0, 300, 8
-# evaluations of the first fit and of the last
-FIRST, LAST = 400, 2000
+BUDGET, POINTS, BEST = 4.0, 300, 6
+# seconds for one model: the first fit, which of many is a bad idea anyway, and the fit to all points
+FIRST, LAST = 0.25, 1.0
 # nats of each of their parameters
 EACH = 2.0
 # they are a choice among at least so many, however many are installed
@@ -89,8 +89,13 @@ def _instance(name: str, notes: dict[str, str]) -> Any:
         return None
 
 
-def _fit(name: str, model: Any, points: Points, params: Any, most: int, notes: dict[str, str]) -> Any:
+def _fit(name: str, model: Any, points: Points, params: Any, seconds: float, notes: dict[str, str]) -> Any:
     coords = dict(zip(own_variables(model), points.raw, strict=True))
+    end = process_time() + seconds
+
+    def late(*_: Any, **__: Any) -> bool:
+        return process_time() > end
+
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
@@ -101,7 +106,7 @@ def _fit(name: str, model: Any, points: Points, params: Any, most: int, notes: d
                     if len(model.linear) < len(model.param_names):
                         notes[name] = "has no guess"
                         return None
-            result = model.fit(points.z, params, weights=points.w, coords=coords, max_nfev=most)
+            result = model.fit(points.z, params, weights=points.w, coords=coords, iter_cb=late, calc_covar=False)
     except Exception as err:  # noqa: BLE001 - as above
         notes[name] = f"its fit failed: {type(err).__name__}: {err}"
         return None
