@@ -51,7 +51,7 @@ nitpick_ignore_regex = [
     # `Returns` sections name types in words; other packages' pages are not fetched
     (r"py:.*", r"(?!surffit\b).*"),
     # docstrings may name parts of the inside, which has no pages
-    (r"py:obj", r"surffit\.(core|io|kernels|solve|tables|trace)\b.*"),
+    (r"py:obj", r"surffit\.((core|io|kernels|solve|tables|trace)\b|surfaces\.[a-z]\w*\.).*"),
 ]
 
 myst_enable_extensions = ["deflist", "colon_fence"]
