@@ -69,7 +69,9 @@ def searched(space: Space, given: Mapping[str, Any], what: str) -> tuple[dict[st
         elif any(callable(end) for end in ends):
             box[name] = ends
         else:
-            limits = type(value[0])(list(ends)) if hasattr(value[0], "unit") else np.asarray(ends)
+            if hasattr(value[0], "to_datetime64"):  # pandas' times have a unit, too
+                ends = tuple(end.to_datetime64() for end in ends)
+            limits = type(ends[0])(list(ends)) if hasattr(ends[0], "unit") else np.asarray(ends)
             low, high = np.ravel(space.converted(name, limits))
             box[name] = (float(low), float(high))
             if not (np.isfinite(low) and np.isfinite(high) and low < high):
