@@ -258,6 +258,11 @@ def _as_model(model: Any, data: Any, given: Mapping[str, Any]) -> tuple[SurfaceM
     """The model, and the names of its coordinates."""
     if isinstance(model, int | np.integer | tuple | list) and not isinstance(model, bool):
         shape = np.shape(getattr(data, "data", data) if hasattr(data, "uncertainty") else data)
+        alone = [name for name, value in given.items() if np.ndim(value) == 0]
+        if alone and math.prod(shape) > 1:
+            each = ", ".join(f"{name}={given[name]!r}" for name in alone)
+            msg = f"detrend() got {each}, which is no argument of it, and a coordinate has a value for every point"
+            raise ParameterError(msg, names=alone)
         names = tuple(given) or (("x",) if len(shape) == 1 else ("x", "y"))
         degree: Any = tuple(model) if isinstance(model, list) else model
         return PolynomialSurface(degree, names), names

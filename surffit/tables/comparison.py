@@ -138,7 +138,7 @@ def _row(fit: Any, known: bool) -> dict[str, Any]:
     k = n - fit.nfree
     call = _call(fit)
     if call is None or call.plain:
-        cost = float(fit.chisqr) if known else n * np.log(fit.chisqr / n)
+        cost = float(fit.chisqr) if known else n * np.log(_chisqr(fit) / n)
         aic, bic = cost + 2 * k, cost + k * np.log(n)
     else:  # what the loss makes of it
         aic, bic = float(fit.aic), float(fit.bic)
@@ -147,6 +147,13 @@ def _row(fit: Any, known: bool) -> dict[str, Any]:
         "n": n, "k": k, "chisqr": float(fit.chisqr), "redchi": float(fit.redchi), "aic": aic, "aicc": corrected(aic, n, estimated),
         "bic": bic, "loo": _loo(fit),
     }  # fmt: skip
+
+
+def _chisqr(fit: Any) -> float:
+    """Chi-square, not below what rounding of the data makes it: what models leave of data that they describe exactly is no evidence."""
+    seen = _observed(fit)
+    least = 0.0 if seen is None else float(np.sum(np.abs(8.0 * np.finfo(float).eps * seen[0] * seen[1]) ** 2))
+    return max(float(fit.chisqr), least)
 
 
 def _call(fit: Any) -> Any:
@@ -188,8 +195,9 @@ def _observed(fit: Any) -> tuple[np.ndarray, np.ndarray] | None:
     observed = getattr(fit, "observed", None)
     if observed is None or not hasattr(observed, "select"):
         return None
-    weights = np.ones(()) if observed.weights is None else observed.select(observed.weights)
-    return observed.select(observed.data), weights
+    data = observed.select(observed.data)
+    weights = np.ones(data.shape) if observed.weights is None else observed.select(observed.weights)
+    return data, weights
 
 
 def _test(name: str, fits: Mapping[str, Any], stated: set[tuple[str, str]], known: bool) -> tuple[str, float, float]:
@@ -205,12 +213,13 @@ def _test(name: str, fits: Mapping[str, Any], stated: set[tuple[str, str]], know
     base = max(inside, key=lambda other: fits[other].ndata - fits[other].nfree)
     small = fits[base]
     more = large.nfree and small.nfree - large.nfree
-    gain = max(small.chisqr - large.chisqr, 0.0)
+    left = _chisqr(large)
+    gain = max(_chisqr(small) - left, 0.0)
     if known:
         return base, gain, float(stats.chi2.sf(gain, more))
     if large.nfree <= 0:
         return base, np.nan, np.nan
-    statistic = gain / more / large.redchi if large.redchi > 0 else np.inf
+    statistic = gain / more / (left / large.nfree) if left > 0 else np.inf
     return base, statistic, float(stats.f.sf(statistic, more, large.nfree))
 
 

@@ -209,6 +209,8 @@ def test_uncut_noise_keeps_its_errors(rng):
         ({"max_iter": 0}, ParameterError, "max_iter=0"),
         ({"grow": 1.5}, ParameterError, "grow=1.5"),
         ({"model": "plane"}, ParameterError, "model='plane'"),
+        ({"clipp": 2}, ParameterError, "got clipp=2, which is no argument"),
+        ({"loss": "huber"}, ParameterError, "got loss='huber', which is no argument"),
         ({"nan_policy": "raise", "mask": None}, DataError, "non-finite"),
     ],
 )

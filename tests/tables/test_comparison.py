@@ -144,3 +144,19 @@ def test_bad_calls_are_one_sentence(data):
         sf.compare({"a": 3})
     with pytest.raises(DataError, match="dict of results"):
         sf.compare(fits["p0"])
+
+
+def test_what_rounding_leaves_is_no_evidence():
+    x = np.linspace(0, 7, 90)
+    table = sf.compare(polynomials((x, 1 / 3 + x / 7), (1, 2, 3)))
+    assert table.index[0] == "p1"
+    assert table.p_value["p2"] > 0.05
+    assert table.p_value["p3"] > 0.05
+    # a control: a curvature that float64 can tell is told
+    assert sf.compare(polynomials((x, 1 / 3 + x / 7 + 1e-12 * x**2), (1, 2))).p_value["p2"] < 1e-6
+
+
+def test_unit_errors_are_no_errors(data):
+    x, z = data
+    fits = {"none": PolynomialSurface(1, "x").fit(z, x=x), "one": PolynomialSurface(2, "x").fit(z, x=x, sigma=1.0)}
+    assert sf.compare(fits).base["one"] == "none"
