@@ -169,7 +169,8 @@ def _described(space: Space, at: dict[str, float], fixed: Mapping[str, Any], tim
     values, vectors = np.linalg.eigh(H)
     kind = "minimum" if (values > 0).all() else "maximum" if (values < 0).all() else "saddle"
     moved = -np.linalg.solve(H, np.stack([by for _, by in found[1 : 1 + k]]))
-    curvature = np.abs(values) / space.error(np.einsum("ij,nik,kj->nj", vectors, dH, vectors))
+    with np.errstate(divide="ignore"):  # a curvature that no free parameter changes is certain
+        curvature = np.abs(values) / space.error(np.einsum("ij,nik,kj->nj", vectors, dH, vectors))
     row: dict[str, Any] = {"kind": kind}
     numbers = [*at.values(), float(found[0][0])]
     for name, value, by in zip((*names, "value"), numbers, [*moved, found[0][1]], strict=True):

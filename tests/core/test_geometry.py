@@ -1,5 +1,7 @@
 """Slopes, curvatures, extrema and integrals: closed forms, other routes, and draws from the covariance."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -266,6 +268,14 @@ def test_poles_are_told():
         fit.integral(x=(0, 3.3))
     best = fit.best_values
     assert fit.integral(x=(0, 1.3)).value[0] == pytest.approx(best["a"] * np.log((best["c"] - 1.3) / best["c"]), rel=1e-9)
+
+
+def test_a_certain_curvature_is_no_division_by_zero(points):
+    x, y, z = points
+    fit = sf.SurfaceModel(lambda x, y, a, b: a - (x - b) ** 2 - y**2, ["x", "y"]).fit(-((x - 4) ** 2) - y**2 + z, x=x, y=y, b=3.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert fit.extrema("maximum").certainty[0] == np.inf
 
 
 def test_dates_as_limits():

@@ -1,6 +1,7 @@
 """`find_surface`: the law that made the data is found, whatever the units, and nothing is found in noise."""
 
 import json
+import pickle
 import warnings
 
 import numpy as np
@@ -185,6 +186,12 @@ def test_a_registered_surface_is_found():
 def test_wrong_calls_get_one_sentence(decay, arguments, error, sentence):
     with pytest.raises(error, match=sentence):
         sf.find_surface(decay, **arguments)
+
+
+def test_a_search_can_be_pickled(found):
+    again = pickle.loads(pickle.dumps(found))
+    pd.testing.assert_frame_equal(again.table, found.table)
+    assert again[1].best_values == found[1].best_values
 
 
 def test_criteria_are_those_of_compare(found):
