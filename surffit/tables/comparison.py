@@ -57,6 +57,8 @@ def compare(results: Any, by: str = "aicc", *, nested: Iterable[tuple[str, str]]
     Biometrika 76 (1989) 297); the test is F = (D chisqr / D k) / redchi of the larger. With known errors (``scale_covar=False``)
     aic = chisqr + 2 k, bic = chisqr + k ln n, K = k, and D chisqr is tested by chi-square with D k degrees of freedom.
 
+    With priors or smoothing k is what the data determine, no whole number.
+
     Leave-one-out comes from the hat matrix: exact for models linear in their parameters, to first order for others; nan where
     there is none (a loss, priors, complex data).
 
@@ -137,11 +139,11 @@ def _row(fit: Any, known: bool) -> dict[str, Any]:
     n = int(fit.ndata)
     k = n - fit.nfree
     call = _call(fit)
-    if call is None or call.plain:
+    if call is None or call.loss is None or call.loss == "linear":
         cost = float(fit.chisqr) if known else n * np.log(_chisqr(fit) / n)
-        aic, bic = cost + 2 * k, cost + k * np.log(n)
     else:  # what the loss makes of it
-        aic, bic = float(fit.aic), float(fit.bic)
+        cost = float(fit.aic) - 2 * fit.nvarys
+    aic, bic = cost + 2 * k, cost + k * np.log(n)
     estimated = k if known else k + 1
     return {
         "n": n, "k": k, "chisqr": float(fit.chisqr), "redchi": float(fit.redchi), "aic": aic, "aicc": corrected(aic, n, estimated),
@@ -176,7 +178,7 @@ def _different(fits: Mapping[str, Any], known: list[bool]) -> str:
     names = list(fits)
     if len(set(known)) > 1:
         return f"{names[known.index(True)]} takes the errors of the data as known, {names[known.index(False)]} doesn't"
-    losses = ["linear" if _call(fit) is None else str(_call(fit).loss) for fit in fits.values()]
+    losses = ["linear" if _call(fit) is None else str(_call(fit).loss or "linear") for fit in fits.values()]
     if len(set(losses)) > 1:
         return f"the fits have different losses ({', '.join(sorted(set(losses)))})"
     sizes = [int(fit.ndata) for fit in fits.values()]
