@@ -48,6 +48,11 @@ def statistics(result: SurfaceResult, outcome: Outcome) -> None:
         result._pointwise = loss.term.cost(r, data.y) / loss.unit / loss.unit
         chi2 = float(result._pointwise.sum())
         result._scatter = robust_scale(r, problem.n) / data.unit if result.scale_covar else 1.0
+        if not layers.likelihood:
+            psi, slope, _ = loss.term.rows(r, data.y)
+            # what the cost falls by for a parameter that means nothing: the variance, if psi = r
+            mean = float(slope.mean()) * max(result.nfree, 1e-8) * loss.unit**2
+            result._cost_scale = float(psi @ psi) / mean if mean > 0 else math.nan
         if layers.likelihood:
             result._scatter = COUNTS if isinstance(loss.term, Poisson) else UNKNOWN
     result.chisqr = chi2 if layers.likelihood else max(chi2, 1e-250 * result.ndata)

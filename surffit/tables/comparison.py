@@ -48,7 +48,8 @@ def compare(results: Any, by: str = "aicc", *, nested: Iterable[tuple[str, str]]
     Warns
     -----
     DataWarning
-        If the fits are of different data (points, values or errors): weights and tests are nan then.
+        If the fits are of different data (points, values or errors), or have a robust loss without known errors: weights and tests
+        are nan then.
 
     Notes
     -----
@@ -56,6 +57,10 @@ def compare(results: Any, by: str = "aicc", *, nested: Iterable[tuple[str, str]]
     aicc = aic + 2 K (K + 1) / (n - K - 1) with K = k + 1 since the variance is a parameter, too (C. Hurvich, C.-L. Tsai,
     Biometrika 76 (1989) 297); the test is F = (D chisqr / D k) / redchi of the larger. With known errors (``scale_covar=False``)
     aic = chisqr + 2 k, bic = chisqr + k ln n, K = k, and D chisqr is tested by chi-square with D k degrees of freedom.
+
+    Robust losses need known errors to be compared: else each fit has a scale of its own, and a warning says so. The fall of their cost,
+    of derivative 2 psi, is divided by sum psi^2 / (n - k) / mean psi', which makes the test right for many points (R. Schrader,
+    T. Hettmansperger, Biometrika 67 (1980) 93).
 
     With priors or smoothing k is what the data determine, no whole number.
 
@@ -181,6 +186,8 @@ def _different(fits: Mapping[str, Any], known: list[bool]) -> str:
     losses = ["linear" if _call(fit) is None else str(_call(fit).loss or "linear") for fit in fits.values()]
     if len(set(losses)) > 1:
         return f"the fits have different losses ({', '.join(sorted(set(losses)))})"
+    if len(fits) > 1 and not known[0] and any("_cost_scale" in vars(fit) for fit in fits.values()):
+        return f"each fit with loss={losses[0]!r} found its own scale (sigma=... with scale_covar=False gives one to all)"
     sizes = [int(fit.ndata) for fit in fits.values()]
     if len(set(sizes)) > 1:
         return f"the fits are of different data ({', '.join(f'{name}: {n} points' for name, n in zip(names, sizes, strict=True))})"
@@ -218,6 +225,7 @@ def _test(name: str, fits: Mapping[str, Any], stated: set[tuple[str, str]], know
     left = _chisqr(large)
     gain = max(_chisqr(small) - left, 0.0)
     if known:
+        gain /= vars(large).get("_cost_scale", 1.0)
         return base, gain, float(stats.chi2.sf(gain, more))
     if large.nfree <= 0:
         return base, np.nan, np.nan

@@ -181,3 +181,21 @@ def test_priors_and_smoothing_count_what_the_data_determine(known):
         assert table.bic[name] == pytest.approx(cost + np.log(60) * k)
     with pytest.raises(ParameterError, match="this fit has smoothing"):
         spline.leave_one_out()
+
+
+def test_robust_losses_cry_wolf_as_often_as_they_say():
+    rng = np.random.default_rng(11)
+    x = np.linspace(0, 1, 60)
+    line = sf.SurfaceModel(lambda x, a, b: a + b * x)
+    bend = sf.SurfaceModel(lambda x, a, b, c: a + b * x + c * x**2)
+
+    def p_value(z, **kws):
+        fits = {name: model.fit(z, x=x, loss="cauchy", **kws) for name, model in (("line", line), ("bend", bend))}
+        return float(sf.compare(fits, nested=[("line", "bend")]).p_value["bend"])
+
+    p = [p_value(1 + x + rng.normal(0, 1, 60), sigma=1.0, scale_covar=False) for _ in range(25)]
+    # p is uniform: the mean of 25 is 0.5 with a deviation of 0.06
+    assert 0.35 < np.mean(p) < 0.65
+    assert p_value(1 + x + 12 * x**2 + rng.normal(0, 1, 60), sigma=1.0, scale_covar=False) < 0.01  # a control
+    with pytest.warns(DataWarning, match="found its own scale"):
+        assert np.isnan(p_value(1 + x + rng.normal(0, 1, 60)))
