@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import lmfit
@@ -119,7 +119,15 @@ def _solve(model: Any, params: lmfit.Parameters, data: Any, request: FitCall) ->
             raise
         for name in names:
             params[name].value = guessed[name].value
-        notes.append(f"{', '.join(names)} had no start and {'was' if len(names) == 1 else 'were'} guessed from the data.")
+        notes.append(_guessed_note(names))
+        bound = _bind(model, params, data, request)
+    names = [name for name in bound.nonlinear if name in request.unstarted]
+    guessed = _guess(model, data) if names else None
+    if guessed is not None and all(_usable(guessed, name) for name in names):
+        # defaults of a function, such as a centre at 0, are no start that anybody chose
+        for name in names:
+            params[name].value = guessed[name].value
+        notes.append(_guessed_note(names))
         bound = _bind(model, params, data, request)
     _enough_points(data, bound, varying, count(request.priors) + sum(len(rows) for _, rows in request.roughness))
     started = snapshot(params)
@@ -232,6 +240,10 @@ def _callback(
         return bool(request.iter_cb(shown, count, rows.residual(p) / rows.unit, **request.coords))
 
     return callback
+
+
+def _guessed_note(names: Sequence[str]) -> str:
+    return f"{', '.join(names)} had no start and {'was' if len(names) == 1 else 'were'} guessed from the data."
 
 
 def _usable(guessed: lmfit.Parameters, name: str) -> bool:

@@ -6,12 +6,14 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import lmfit
 import numpy as np
 
 from ..exceptions import ShapeError, TooFewPointsError
 from .keywords import has_option
+from .structure import leaves
 
-__all__ = ["Guessing"]
+__all__ = ["Guessing", "unstarted"]
 
 
 class Guessing:
@@ -79,3 +81,22 @@ def _points(model: str, data: Any, given: Mapping[str, Any]) -> tuple[np.ndarray
 def _array(value: Any) -> np.ndarray:
     array: np.ndarray = np.ma.filled(np.ma.asarray(value).astype(float), np.nan)
     return array
+
+
+def unstarted(model: lmfit.Model, starts: Mapping[str, Any]) -> tuple[str, ...]:
+    """
+    Parameters of lmfit's own models that stand at the default of their function, which nobody chose, where a guess is known.
+
+    Parameters
+    ----------
+    model : lmfit.Model
+    starts : mapping
+        What was given by name.
+    """
+    found: list[str] = []
+    for leaf in leaves(model):
+        inner = getattr(leaf, "wrapped", leaf)
+        if type(inner).__module__ == "lmfit.models" and type(inner).guess is not lmfit.Model.guess:
+            hinted = {leaf.prefix + root for root, hint in leaf.param_hints.items() if "value" in hint}
+            found += [name for name in leaf.param_names if name not in starts and name not in hinted]
+    return tuple(found)

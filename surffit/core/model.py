@@ -17,7 +17,7 @@ from .data import NAN_POLICIES
 from .documented import Documented
 from .example import Exemplified
 from .fitting import fit
-from .guessing import Guessing
+from .guessing import Guessing, unstarted
 from .keywords import errors_or_starts, has_option, sort_keywords
 from .outcome import FitCall
 from .parameters import check_parameters, complete, untouched, with_starts
@@ -370,7 +370,7 @@ class SurfaceModel(Documented, Exemplified, Guessing, lmfit.Model):
         request = FitCall(
             data=data, coords=known, errors=errors, mask=mask, nan_policy=policy, method=method, iter_cb=iter_cb, scale_covar=scale_covar,
             calc_covar=calc_covar, max_nfev=max_nfev, fit_kws=dict(fit_kws or {}), coerce=coerce_farray, loss=loss,
-            priors=priors,
+            priors=priors, unstarted=unstarted(self, starts) if params is None else (),
         )  # fmt: skip
         with np.errstate(all="ignore"):
             outcome = fit(self, given, request)

@@ -35,6 +35,7 @@ class FitCall:
     coerce: bool = True
     loss: Any = "linear"
     priors: Any = None
+    unstarted: tuple[str, ...] = ()  # whose start is but the default of one of lmfit's functions
     roughness: tuple[Rough, ...] = ()  # what smoothing surfaces in the model are held by
 
     @property

@@ -265,7 +265,10 @@ class SurfaceResult(Inference, Geometry, Output):
     def eval_components(self, params: Parameters | None = None, **kwargs: Any) -> dict[str, Any]:
         """As in lmfit."""
         predicting.answerable(self, kwargs)
+        source = self.__dict__.get("_fitted_in")
         components: dict[str, Any] = super().eval_components(params=params, **kwargs)
+        if params is None and source is not None:  # the names of this model, the digits of the fit
+            components = dict(zip(components, source.eval_components(**kwargs).values(), strict=True))
         return components
 
     def _repr_html_(self, show_correl: bool = True, min_correl: float = 0.1) -> str:

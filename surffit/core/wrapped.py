@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import lmfit
+import numpy as np
 
 from .data import NAN_POLICIES
 from .model import SurfaceModel, refuse_reserved
@@ -30,8 +31,12 @@ class LmfitModel(SurfaceModel):
         refuse_reserved(self)
 
     def guess(self, data: Any, *args: Any, **kws: Any) -> lmfit.Parameters:
-        """The wrapped model's guess, under this model's prefix and hints."""
+        """The wrapped model's guess, under this model's prefix and hints; images may keep their shape."""
         with untouched(self.wrapped):
+            if np.ndim(data) > 1:  # lmfit's guesses take flat arrays only
+                shape = np.shape(data)
+                data, args = np.ravel(data), tuple(_flattened(value, shape) for value in args)
+                kws = {name: _flattened(value, shape) for name, value in kws.items()}
             return self.wrapped.guess(data, *args, **kws)
 
     def make_params(self, verbose: bool = False, **kwargs: Any) -> lmfit.Parameters:
@@ -52,3 +57,7 @@ class LmfitModel(SurfaceModel):
         return super().eval(params=params, **kwargs)
 
     eval.evaluates_func = True  # type: ignore[attr-defined]
+
+
+def _flattened(value: Any, shape: tuple[int, ...]) -> Any:
+    return np.ravel(value) if np.shape(value) == shape else value

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
-    "COST", "EXTRA", "FLAGS", "KEYS", "LISTS", "MODEL_KEYS", "MOST_PARAMETERS", "NUMBERS", "PARAM_KEYS", "PART_KEYS",
+    "COST", "EXTRA", "FLAGS", "KEYS", "LISTS", "MAPPED", "MODEL_KEYS", "MOST_PARAMETERS", "NUMBERS", "PARAM_KEYS", "PART_KEYS",
     "SCHEMA", "STATS", "TEXTS",
     "WHOLE", "WORDS", "check_expression", "check_name", "check_text", "clean", "exactly", "floats", "in_order", "is_plain",
     "real", "shown",
@@ -22,6 +22,8 @@ __all__ = [
 
 SCHEMA = "surffit.result/1"
 KEYS = {"schema", "surffit", "model", "params", "chisqr", "redchi", "covar", "covar_source", "stats"}
+# only in files of coefficients mapped to another basis: the fit they were made of, which evaluates with all digits
+MAPPED = {"basis", "fit"}
 PARAM_KEYS = {"value", "stderr", "vary", "min", "max", "expr", "init_value"}
 MODEL_KEYS = {
     "graph": {"kind", "name", "independent_vars", "graph"},

@@ -12,11 +12,13 @@ from surffit.io.checks import (
     FLAGS,
     KEYS,
     LISTS,
+    MAPPED,
     MODEL_KEYS,
     MOST_PARAMETERS,
     NUMBERS,
     PARAM_KEYS,
     PART_KEYS,
+    SCHEMA,
     STATS,
     TEXTS,
     WHOLE,
@@ -63,16 +65,35 @@ def read_result(content: Mapping[str, Any], model: Any = None) -> Any:
     """
     from surffit.core.restore import restore  # core stands on lmfit, whose import costs a second
 
-    exactly(content, KEYS, "the document")
+    mapped = "mapped" in content
+    exactly(content, KEYS | ({"mapped"} if mapped else set()), "the document")
     params, covar, covar_names, stats = read_numbers(content)
     built = read_part(content["model"]) if model is None else _given_model(model, params)
     check_complete(built, params, "the fit")
     part = stats.pop("part", None)
     if part is None:
-        return restore(built, params, covar=covar, covar_names=covar_names, stats=stats)
-    from surffit.core.joint_restore import restore_part
+        result = restore(built, params, covar=covar, covar_names=covar_names, stats=stats)
+    else:
+        from surffit.core.joint_restore import restore_part
 
-    return restore_part(built, params, covar=covar, covar_names=covar_names, stats=stats, part=part)
+        result = restore_part(built, params, covar=covar, covar_names=covar_names, stats=stats, part=part)
+    if mapped:
+        _read_mapped(content["mapped"], result, given=model is not None)
+    return result
+
+
+def _read_mapped(content: Any, result: Any, *, given: bool) -> None:
+    """The fit whose coefficients these are in another basis; it evaluates, unless the caller gives a model."""
+    exactly(content, MAPPED, "what the fit was mapped from")
+    source = content["fit"]
+    exactly(source, KEYS, "the fit before its mapping")
+    if source["schema"] != SCHEMA:
+        msg = f"the fit before its mapping has the schema {shown(source['schema'])}; surffit never writes that"
+        raise UnsafeFileError(msg)
+    fit = read_result(source)
+    result._mapped = check_text(content["basis"], "the basis", 100)
+    if not given and source["model"] is not None:
+        result._fitted_in = fit
 
 
 def read_numbers(content: Mapping[str, Any]) -> tuple[Any, Any, list[str], dict[str, Any]]:

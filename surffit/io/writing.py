@@ -32,7 +32,8 @@ def document(thing: Any) -> dict[str, Any]:
     dict
         Of a fit:
         ``schema``, ``surffit`` (version), ``model``, ``params``, ``chisqr``, ``redchi``, ``covar``, ``covar_source`` and ``stats``,
-        ready for strict JSON: nan is None, infinities are "inf" and "-inf".
+        ready for strict JSON: nan is None, infinities are "inf" and "-inf". Of coefficients in another basis than that of the fit
+        (`SurfaceResult.to_basis`) also ``mapped``, with that ``basis`` and the document of the ``fit``.
 
     Raises
     ------
@@ -54,7 +55,11 @@ def document(thing: Any) -> dict[str, Any]:
             from surffit.io.joints import joint_document
 
             return joint_document(thing)
-        return {"schema": SCHEMA, "surffit": __version__, "model": model_of(thing), **numbers_of(thing)}
+        content = {"schema": SCHEMA, "surffit": __version__, "model": model_of(thing), **numbers_of(thing)}
+        source = getattr(thing, "__dict__", {}).get("_fitted_in")
+        if source is not None:
+            content["mapped"] = {"basis": thing._mapped, "fit": document(source)}
+        return content
 
 
 def numbers_of(result: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from .covariance import Covariance, from_root
 from .hessian import NoCurvatureError, from_hessian, reach, rise, scales
-from .posterior import Division, NoStartError, Run, Samples, Target, default_walkers, divide
+from .posterior import STEPS_PER_TAU, Division, NoStartError, Run, Samples, Target, default_walkers, divide
 from .problem import Problem
 from .status import Status
 from .verdict import KAPPA, Solution
@@ -221,7 +221,7 @@ def mcmc(
     run = Run(Target(problem, here.p, division, sigma), default_walkers(division.walked.size), seed, sigma)
     run.extend(steps)
     samples = run.samples()
-    while not samples.converged and not samples.escaped.size and len(samples.chain) < LONGEST:
+    while not samples.converged and not samples.escaped.size and len(samples.chain) < LONGEST and not _hopeless(samples, steps):
         run.extend(len(samples.chain))
         samples = run.samples()
     if samples.escaped.size:
@@ -233,6 +233,11 @@ def mcmc(
         msg = f"its chain has not converged after {len(samples.chain)} steps (autocorrelation time {longest:.3g} steps)"
         raise ChainError(msg, samples)
     return of_samples(problem, samples, moving, sigma, null, undetermined), samples
+
+
+def _hopeless(samples: Samples, first: int) -> bool:
+    """Whether even the longest chain would be too short: autocorrelation times only grow as a chain shows more of itself."""
+    return len(samples.chain) > first and not samples.tau.max(initial=0.0) * STEPS_PER_TAU <= LONGEST
 
 
 def of_samples(

@@ -443,3 +443,30 @@ def test_elimination_switched_off_in_both_parts():
     for name in start:
         assert one.params[name].value == pytest.approx(two.params[name].value, rel=1e-9)
         assert one.params[name].stderr == pytest.approx(two.params[name].stderr, rel=1e-7)
+
+
+def test_defaults_of_lmfits_functions_are_no_starts(rng):
+    """A centre at 0 is the function's default and nobody's choice: far from the data the guess starts the fit."""
+    x = np.linspace(0, 100, 200)
+    z = 5 * np.exp(-((x - 60) ** 2) / 18) + rng.normal(0, 0.1, 200)
+    model = sf.get_model("gaussian")
+    for result in (model.fit(z, x=x), (model + sf.get_model("constant")).fit(z, x=x)):
+        assert result.success
+        assert result.params["center"].value == pytest.approx(60, abs=0.3)
+        assert "guessed from the data" in result.explain()
+    chosen = model.fit(z, model.make_params(), x=x)  # parameters that somebody handed over are starts
+    assert "guessed" not in chosen.explain()
+    assert model.fit(z, x=x, center=58.0).init_values["center"] == 58.0
+
+
+def test_lmfits_guess_takes_images(rng):
+    y, x = np.mgrid[:40, :50].astype(float)
+    model = sf.get_model("gaussian2d")
+    truth = dict(amplitude=5000.0, centerx=22.0, centery=18.0, sigmax=5.0, sigmay=4.0)
+    z = model.eval(x=x, y=y, **truth) + rng.normal(0, 0.5, x.shape)
+    guessed = model.guess(z, x=x, y=y)
+    assert guessed["centerx"].value == pytest.approx(22, abs=2)
+    z[3, 4] = np.nan
+    result = model.fit(z, x=x * 1e-9 + 1e-3, y=y[:, :1] * 1e6, nan_policy="omit")
+    assert result.success
+    assert result.params["sigmay"].value == pytest.approx(4e6, rel=0.02)

@@ -373,3 +373,17 @@ def test_a_jump_is_seen_where_both_sides_start_alike(rng, starts):
     unused = sf.SurfaceModel(lambda x, low, high, edge: np.where(x < 5 + 0 * edge, low, high), name="fixed step").fit(z, x=x, edge=6.0)
     assert unused.success
     assert unused.params["edge"].stderr == np.inf
+
+
+def test_powers_of_far_coordinates_have_not_run_away(rng):
+    """A peak on a parabola at x = 1e6: the parabola's terms cancel, by the coordinates alone; the peak is the same."""
+    y, x = np.mgrid[:25, :30].astype(float)
+    model = sf.get_model("trend_peak")
+    truth = dict(height=50.0, x0=14.0, y0=12.0, sigma=3.0, c0=5.0, cx=0.1, cy=0.1, cxx=0.002, cxy=0.001, cyy=0.003)
+    z = model.eval(x=x, y=y, **truth) + rng.normal(0, 0.5, x.shape)
+    near, far = model.fit(z, x=x, y=y), model.fit(z, x=x + 1e6, y=y - 1e5)
+    assert far.success, far.message
+    for name, off in (("height", 0.0), ("sigma", 0.0), ("x0", 1e6), ("cxx", 0.0)):
+        sd = near.params[name].stderr
+        assert far.params[name].value == pytest.approx(near.params[name].value + off, abs=1e-3 * sd)
+        assert far.params[name].stderr == pytest.approx(sd, rel=1e-3)

@@ -442,3 +442,16 @@ def test_a_ratio_does_not_climb():
         result = sf.SurfaceModel(func).fit(data, x=X, a=3.0, b=b, k=0.4)
         assert result.covar_source == "jacobian"
         assert np.isinf(result.params["b"].stderr)
+
+
+@pytest.mark.parametrize(
+    ("steps", "tau", "given_up"),
+    [(2000, 700.0, False), (4000, 600.0, False), (4000, 700.0, True), (4000, np.nan, True)],
+)
+def test_a_chain_that_the_longest_would_not_save_is_given_up(steps, tau, given_up):
+    """Fifty autocorrelation times of 640 steps are the 32 000 of the longest chain; the first chain is too short to tell."""
+    from surffit.solve.ladder import _hopeless
+    from surffit.solve.posterior import Samples
+
+    samples = Samples(np.zeros((steps, 4, 1)), np.zeros((steps, 4)), 0.3, np.array([1.0, tau]))
+    assert _hopeless(samples, 2000) is given_up

@@ -274,3 +274,35 @@ def test_powers_that_double_precision_cant_sum_are_told_and_not_used():
         assert back.params[name].stderr == pytest.approx(par.stderr, rel=1e-12)
     # the control: the coefficients themselves, summed
     assert np.abs(mapped.eval(mapped.params, x=at) - fit.eval(x=at)).max() > 0.1
+
+
+def test_a_saved_mapping_keeps_the_digits_of_the_fit(rng, tmp_path):
+    x, y = rng.uniform(2000, 2010, (2, 120))
+    fit = PolynomialSurface(6).fit(np.sin(x) + y + rng.normal(0, 0.05, 120), x=x, y=y)
+    with pytest.warns(ConditionWarning):
+        mapped = fit.to_basis("monomial")
+    at = {"x": np.array([2001.5, 2008.0]), "y": np.array([2003.0, 2004.0])}
+    off = mapped.model.eval(mapped.params, **at) - fit.eval(**at)
+    assert np.abs(off).max() > 1.0  # the powers themselves have lost it
+    for _ in range(2):  # a loaded fit may be saved again
+        mapped.save(tmp_path / "fit.json")
+        loaded = sf.load(tmp_path / "fit.json")
+        assert {name: par.value for name, par in loaded.params.items()} == {name: par.value for name, par in mapped.params.items()}
+        np.testing.assert_array_equal(loaded.eval(**at), fit.eval(**at))
+        np.testing.assert_allclose(loaded.predict(**at)["upper"], fit.predict(**at)["upper"], rtol=1e-12)
+        mapped = loaded
+    given = sf.load(tmp_path / "fit.json", model=mapped.model)  # the caller's model is what evaluates
+    np.testing.assert_array_equal(given.eval(**at), mapped.model.eval(mapped.params, **at))
+
+
+def test_components_of_a_mapping_are_those_of_the_fit(rng):
+    x, y = rng.uniform(2000, 2010, (2, 120))
+    model = PolynomialSurface(5, prefix="a_") + sf.get_model("gaussian2d_rotated", prefix="g_")
+    truth = dict(g_height=8.0, g_x0=2004.0, g_y0=2006.0, g_sigma_x=1.0, g_sigma_y=0.8, g_theta=0.2)
+    z = sf.get_model("gaussian2d_rotated", prefix="g_").eval(x=x, y=y, **truth) + 0.1 * (x - 2005) ** 2 + rng.normal(0, 0.05, 120)
+    fit = model.fit(z, x=x, y=y)
+    with pytest.warns(ConditionWarning):
+        mapped = fit.to_basis("monomial")
+    own, mine = fit.eval_components(), mapped.eval_components()
+    assert list(mine) == ["a_", "g_"]
+    np.testing.assert_array_equal(mine["a_"], own["a_"])
