@@ -36,7 +36,7 @@ for loss, style in (("linear", "-"), ("soft_l1", "--"), ("cauchy", ":")):
     slope, offset = (result.params[name] for name in ("slope", "offset"))
     print(f"  {loss:8} slope {slope.value:6.3f} +/- {slope.stderr:.3f}   offset {offset.value:6.3f} +/- {offset.stderr:.3f}")
     ax.plot(x, result.best_fit, style, lw=2, label=f'loss="{loss}"')
-ax.set(xlabel="x", ylabel="y", title="Three losses on a line with wild points")
+ax.set(xlabel="time [s]", ylabel="height [m]", title="Three losses on a line with wild points")
 ax.legend()
 plt.show()
 print(result.explain())

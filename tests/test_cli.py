@@ -251,6 +251,7 @@ def test_missing_numbers_are_refused_with_the_remedy_or_omitted(shell, tmp_path)
     status, _, err = shell(*base)
     assert status == 2
     assert "data has 1 non-finite value" in err
+    assert "--nan-policy omit" in err
     assert shell(*base, "--nan-policy", "omit")[0] == 0
 
 

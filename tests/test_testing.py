@@ -98,6 +98,11 @@ def noisy(x, y, a, b):
     return a * x + b * y + 1e-3 * np.random.default_rng().normal(size=np.shape(x + y))
 
 
+def twins(x, y, a, b):
+    """The sum of two."""
+    return (a + b) * np.exp(-x * y)
+
+
 MEMORY = [0.0]
 
 
@@ -270,6 +275,7 @@ def rewrites(self, data, x, y, **kw):
         (made(sine, hopeless), "a fit of noisy data at scattered points (S/N 30) from guess() ends at chi-square"),
         (made(sine, thresholds), "data in other units (x 1e-12) end at chi-square"),
         (made(sine, pixels), "with x x 0.001"),
+        (made(twins), "does not determine a, b (stderr inf)"),
         (made(good, rewrites), "guess() changes the model's hints"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else value.func.__name__,

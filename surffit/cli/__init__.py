@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain("interrupted")
         return 130
     except (Usage, SurffitError, OSError, ValueError) as err:
-        complain(f"error: {err}")
+        complain("error: " + str(err).replace('nan_policy="omit"', "--nan-policy omit"))
         return WRONG
 
 

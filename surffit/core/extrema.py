@@ -69,7 +69,9 @@ def searched(space: Space, given: Mapping[str, Any], what: str) -> tuple[dict[st
         elif any(callable(end) for end in ends):
             box[name] = ends
         else:
-            limits = type(value[0])(list(ends)) if hasattr(value[0], "unit") else np.asarray(ends)
+            if hasattr(value[0], "to_datetime64"):  # pandas' times have a unit, too
+                ends = tuple(end.to_datetime64() for end in ends)
+            limits = type(ends[0])(list(ends)) if hasattr(ends[0], "unit") else np.asarray(ends)
             low, high = np.ravel(space.converted(name, limits))
             box[name] = (float(low), float(high))
             if not (np.isfinite(low) and np.isfinite(high) and low < high):
@@ -167,7 +169,8 @@ def _described(space: Space, at: dict[str, float], fixed: Mapping[str, Any], tim
     values, vectors = np.linalg.eigh(H)
     kind = "minimum" if (values > 0).all() else "maximum" if (values < 0).all() else "saddle"
     moved = -np.linalg.solve(H, np.stack([by for _, by in found[1 : 1 + k]]))
-    curvature = np.abs(values) / space.error(np.einsum("ij,nik,kj->nj", vectors, dH, vectors))
+    with np.errstate(divide="ignore"):  # a curvature that no free parameter changes is certain
+        curvature = np.abs(values) / space.error(np.einsum("ij,nik,kj->nj", vectors, dH, vectors))
     row: dict[str, Any] = {"kind": kind}
     numbers = [*at.values(), float(found[0][0])]
     for name, value, by in zip((*names, "value"), numbers, [*moved, found[0][1]], strict=True):

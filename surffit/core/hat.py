@@ -81,7 +81,7 @@ def judged(result: Any, what: str) -> SurfaceResult:
         msg = f"{what} needs the data, which aren't in the file of a loaded fit; fit the data again"
         raise DocumentError(msg)
     if not source._call.plain:
-        why = "priors" if source._call.priors else f"loss={source._call.loss!r}"
+        why = "priors" if source._call.priors else "smoothing" if source._call.roughness else f"loss={source._call.loss!r}"
         msg = f"{what} is known for least squares; this fit has {why}: fit again without, or judge it by its own residuals"
         raise ParameterError(msg)
     if np.iscomplexobj(source.observed.data):

@@ -167,12 +167,13 @@ class Geometry(ModelResult):
         Warns
         -----
         ConvergenceWarning
-            If the integral still changes when cells are halved.
+            If the integral still changes when cells are halved, or its error has no limit: the model has a pole there.
 
         Notes
         -----
-        Gauss-Legendre in cells that are halved until the integral changes by less than 1e-11 of itself. Its error is
-        sqrt(G'CG), G the integral of the model's derivatives by the parameters. Beyond the data it extrapolates.
+        Gauss-Legendre in cells that are halved until the integral changes by less than 1e-11 of itself, and a look with nodes as close
+        as the data points finds nothing more (a million nodes at most). Its error is sqrt(G'CG), G the integral of the model's
+        derivatives by the parameters. Beyond the data it extrapolates.
 
         Examples
         --------

@@ -9,6 +9,7 @@ shorter), of the model and of its derivatives by the parameters alike.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,7 @@ class Space:
         self._structure: Structure | None = None
         self._nodes: dict[Partial, Node | None] = {}
         self._traced = False
+        self._spacing: dict[str, tuple[float, float]] | None = None
 
     # ---- where ----------------------------------------------------------------------------------------------------------
 
@@ -105,6 +107,22 @@ class Space:
             return dict.fromkeys(self.variables, 1e-3)
         count = max(2.0, self.result.observed.n_used ** (1.0 / len(self.variables)))
         return {name: STEP * ((high - low) or abs(high) or 1.0) / count for name, (low, high) in ranges.items()}
+
+    def spacing(self) -> dict[str, tuple[float, float]]:
+        """Mean distance of neighbouring points along each coordinate, and how many there are along it; none for loaded fits."""
+        if self._spacing is None:
+            try:
+                ranges = self.ranges("a distance")
+            except DocumentError:
+                ranges = {}
+            n = self.result.observed.n_used if ranges else 0
+            different = {name: np.unique(np.asarray(self.result.observed.coords[name], dtype=float)).size for name in ranges}
+            grid = math.prod(different.values()) <= 2 * n  # else scattered
+            self._spacing = {}
+            for name, (low, high) in ranges.items():
+                count = max(1.0, different[name] - 1.0 if grid else n ** (1.0 / len(ranges)))
+                self._spacing[name] = ((high - low) / count or np.inf, count)
+        return self._spacing
 
     def points(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from ..bases.terms import Degree
+from ..core.containers import users_line
 from ..core.data import FitData, open_door
 from ..core.keywords import has_option
 from ..core.model import SurfaceModel
 from ..core.widened import widen
-from ..exceptions import DataError, ParameterError
+from ..exceptions import ConvergenceWarning, DataError, ParameterError
 from .pixels import with_pixels
 from .polynomial import PolynomialSurface
 from .truncation import Truncation, truncation
@@ -160,7 +162,7 @@ def detrend(
         Coordinates whose names are keywords of this function.
     **given
         Coordinates, options of the model, and starts by name. Without coordinates an image (ny, nx) has pixel indices, x along its
-        columns; a line has its index.
+        columns; a line has its places 0, 1, 2, ... (a Series too: ``x=series.index`` takes its own).
 
     Returns
     -------
@@ -171,6 +173,11 @@ def detrend(
     ------
     ParameterError, DataError
         For impossible limits, coordinates that are missing, and what `SurfaceModel.fit` refuses.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If what is clipped doesn't come to rest, or would be most of the points.
 
     Notes
     -----
@@ -229,6 +236,9 @@ def detrend(
             converged, reason = verdict
             break
         params, starts = result.params, {}
+    if not converged:
+        msg = f"detrend() did not converge: {reason}; report() says more"
+        warnings.warn(ConvergenceWarning(msg, reason=reason), stacklevel=users_line())
     t = truncation(low, high)
     if clip is not None and clipping.clipped.any():
         widen(result, t.noise**2 if result.scale_covar else t.noise, t.noise, _note(t, result.scale_covar))
@@ -258,6 +268,11 @@ def _as_model(model: Any, data: Any, given: Mapping[str, Any]) -> tuple[SurfaceM
     """The model, and the names of its coordinates."""
     if isinstance(model, int | np.integer | tuple | list) and not isinstance(model, bool):
         shape = np.shape(getattr(data, "data", data) if hasattr(data, "uncertainty") else data)
+        alone = [name for name, value in given.items() if np.ndim(value) == 0]
+        if alone and math.prod(shape) > 1:
+            each = ", ".join(f"{name}={given[name]!r}" for name in alone)
+            msg = f"detrend() got {each}, which is no argument of it, and a coordinate has a value for every point"
+            raise ParameterError(msg, names=alone)
         names = tuple(given) or (("x",) if len(shape) == 1 else ("x", "y"))
         degree: Any = tuple(model) if isinstance(model, list) else model
         return PolynomialSurface(degree, names), names

@@ -222,19 +222,32 @@ def choose_degree(
     degree = _chosen(candidates, table, criterion, alpha)
     tried = max(candidates.degrees) if total else tuple(max(d[i] for d in candidates.degrees) for i in range(len(names)))  # type: ignore[index]
     at_limit = degree == tried if total else any(a == b > 0 for a, b in zip(degree, tried, strict=True))  # type: ignore[arg-type]
-    if at_limit and len(candidates.degrees) > 1:
-        why = "that the points determine" if candidates.dropped else "that was tried: pass a larger max_degree"
+    at_limit = at_limit and bool(len(candidates.degrees) > 1 or candidates.dependent)
+    if at_limit:
+        why = "that was tried: pass a larger max_degree"
+        if candidates.dropped:
+            same = [name for name, values in zip(names, candidates.coords, strict=True) if np.ptp(values) == 0]
+            cause = f"{', '.join(same)}: one value only" if same else "coordinates with few values, or that follow from one another"
+            why = f"that the points determine{f' ({cause})' if candidates.dependent else ''}"
         msg = f"the best degree by {WORDS[criterion]} is {degree}, the highest {why}; more may be better still, or no polynomial fits"
         warnings.warn(DataWarning(msg, degree=degree), stacklevel=users_line())
     model = PolynomialSurface(degree, names, basis, total)
     result = model.fit(values, nan_policy=nan_policy, scale_covar=scale_covar, coords=call, **errors)
-    return DegreeChoice(degree, table, result, criterion, at_limit and len(candidates.degrees) > 1, tuple(candidates.dropped))
+    return DegreeChoice(degree, table, result, criterion, at_limit, tuple(candidates.dropped))
 
 
 def _arrays(
     source: Any, data: Any, call: dict[str, Any], errors: dict[str, Any], names: tuple[str, ...]
 ) -> tuple[Any, dict[str, Any], dict[str, Any], tuple[str, ...]]:
     """Values, coordinates and errors, looked up in the table where there is one."""
+    alone = [name for name, value in call.items() if np.ndim(value) == 0 and (data is None or not isinstance(value, str))]
+    if data is None and is_series(source) and source.ndim == 2 and any(isinstance(value, str) for value in call.values()):
+        msg = "the first argument is a table; name the column of the data, too: choose_degree(df, data='n', ...)"
+        raise DataError(msg)
+    if alone and np.size(source) > 1:
+        each = ", ".join(f"{name}={call[name]!r}" for name in alone)
+        msg = f"choose_degree() got {each}, which is no argument of it, and a coordinate has a value for every point"
+        raise ParameterError(msg, names=alone)
     if data is None:
         shape = np.shape(source)
         names = names or (("x",) if len(shape) == 1 else ("x", "y"))

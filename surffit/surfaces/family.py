@@ -48,6 +48,8 @@ class Surface(SurfaceModel):
     """The model function, a static method: coordinates, then parameters; numpy operations that can be traced."""
     variables: ClassVar[tuple[str, ...]] = ("x", "y")
     """The function's coordinates."""
+    units: ClassVar[Mapping[str, str]] = {}
+    """Units of the coordinates of an example, where they are not any: ``{"temperature": "K"}``."""
     hints: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Bounds of parameters: ``{name: {"min": 0}}``."""
     typical: ClassVar[Mapping[str, float]]

@@ -45,6 +45,8 @@ class Polynomials:
         Those that the points determine, with at least two points more than coefficients; by number of coefficients.
     dropped : list
         The others.
+    dependent : bool
+        Whether some of those have points enough, but columns that depend on each other.
     """
 
     def __init__(self, data: FitData, variables: tuple[str, ...], highest: Degree, total: bool, fold: np.ndarray | None = None) -> None:
@@ -64,6 +66,7 @@ class Polynomials:
         self.R = np.asarray(np.linalg.qr(np.vstack(self.folds), mode="r"))
         self.degrees: list[Degree] = []
         self.dropped: list[Degree] = []
+        self.dependent = False
         for degree in sorted(every, key=lambda d: (self.columns(d).size, d)):
             self._known(degree)
 
@@ -75,6 +78,7 @@ class Polynomials:
             triangle = np.asarray(np.linalg.qr(part, mode="r"))
             sizes = np.sqrt(np.einsum("ij,ij->j", part, part))
             fits = triangle.shape[0] == columns.size and bool((np.abs(triangle.diagonal()) > DEPENDENT * sizes).all())
+            self.dependent |= not fits
         (self.degrees if fits else self.dropped).append(degree)
 
     def columns(self, degree: Degree) -> np.ndarray:

@@ -57,6 +57,8 @@ def compare(results: Any, by: str = "aicc", *, nested: Iterable[tuple[str, str]]
     Biometrika 76 (1989) 297); the test is F = (D chisqr / D k) / redchi of the larger. With known errors (``scale_covar=False``)
     aic = chisqr + 2 k, bic = chisqr + k ln n, K = k, and D chisqr is tested by chi-square with D k degrees of freedom.
 
+    With priors or smoothing k is what the data determine, no whole number.
+
     Leave-one-out comes from the hat matrix: exact for models linear in their parameters, to first order for others; nan where
     there is none (a loss, priors, complex data).
 
@@ -137,16 +139,23 @@ def _row(fit: Any, known: bool) -> dict[str, Any]:
     n = int(fit.ndata)
     k = n - fit.nfree
     call = _call(fit)
-    if call is None or call.plain:
-        cost = float(fit.chisqr) if known else n * np.log(fit.chisqr / n)
-        aic, bic = cost + 2 * k, cost + k * np.log(n)
+    if call is None or call.loss is None or call.loss == "linear":
+        cost = float(fit.chisqr) if known else n * np.log(_chisqr(fit) / n)
     else:  # what the loss makes of it
-        aic, bic = float(fit.aic), float(fit.bic)
+        cost = float(fit.aic) - 2 * fit.nvarys
+    aic, bic = cost + 2 * k, cost + k * np.log(n)
     estimated = k if known else k + 1
     return {
         "n": n, "k": k, "chisqr": float(fit.chisqr), "redchi": float(fit.redchi), "aic": aic, "aicc": corrected(aic, n, estimated),
         "bic": bic, "loo": _loo(fit),
     }  # fmt: skip
+
+
+def _chisqr(fit: Any) -> float:
+    """Chi-square, not below what rounding of the data makes it: what models leave of data that they describe exactly is no evidence."""
+    seen = _observed(fit)
+    least = 0.0 if seen is None else float(np.sum(np.abs(8.0 * np.finfo(float).eps * seen[0] * seen[1]) ** 2))
+    return max(float(fit.chisqr), least)
 
 
 def _call(fit: Any) -> Any:
@@ -169,7 +178,7 @@ def _different(fits: Mapping[str, Any], known: list[bool]) -> str:
     names = list(fits)
     if len(set(known)) > 1:
         return f"{names[known.index(True)]} takes the errors of the data as known, {names[known.index(False)]} doesn't"
-    losses = ["linear" if _call(fit) is None else str(_call(fit).loss) for fit in fits.values()]
+    losses = ["linear" if _call(fit) is None else str(_call(fit).loss or "linear") for fit in fits.values()]
     if len(set(losses)) > 1:
         return f"the fits have different losses ({', '.join(sorted(set(losses)))})"
     sizes = [int(fit.ndata) for fit in fits.values()]
@@ -188,8 +197,9 @@ def _observed(fit: Any) -> tuple[np.ndarray, np.ndarray] | None:
     observed = getattr(fit, "observed", None)
     if observed is None or not hasattr(observed, "select"):
         return None
-    weights = np.ones(()) if observed.weights is None else observed.select(observed.weights)
-    return observed.select(observed.data), weights
+    data = observed.select(observed.data)
+    weights = np.ones(data.shape) if observed.weights is None else observed.select(observed.weights)
+    return data, weights
 
 
 def _test(name: str, fits: Mapping[str, Any], stated: set[tuple[str, str]], known: bool) -> tuple[str, float, float]:
@@ -205,12 +215,13 @@ def _test(name: str, fits: Mapping[str, Any], stated: set[tuple[str, str]], know
     base = max(inside, key=lambda other: fits[other].ndata - fits[other].nfree)
     small = fits[base]
     more = large.nfree and small.nfree - large.nfree
-    gain = max(small.chisqr - large.chisqr, 0.0)
+    left = _chisqr(large)
+    gain = max(_chisqr(small) - left, 0.0)
     if known:
         return base, gain, float(stats.chi2.sf(gain, more))
     if large.nfree <= 0:
         return base, np.nan, np.nan
-    statistic = gain / more / large.redchi if large.redchi > 0 else np.inf
+    statistic = gain / more / (left / large.nfree) if left > 0 else np.inf
     return base, statistic, float(stats.f.sf(statistic, more, large.nfree))
 
 

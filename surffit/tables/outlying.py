@@ -172,12 +172,18 @@ def outliers(result: Any, level: float = 0.05) -> Outliers:
     observed = fit.observed
     weights = 1.0 if observed.weights is None else np.where(observed.weights > 0, observed.weights, np.nan)
     h, rank = left.leverage, fit.ndata - fit.nfree
-    resid = left.residual * (1.0 - h) * weights
+    # residuals below this are rounding, and no scatter to judge by
+    least = (
+        8.0
+        * np.finfo(float).eps
+        * float(np.nanmax(np.abs(observed.select(observed.data * np.ones(observed.shape) * weights)), initial=0.0))
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
+        resid = left.residual * (1.0 - h) * weights
         own = np.where(h < ALONE, resid / np.sqrt(1.0 - h), np.nan)
-        s2 = fit.redchi if fit.scale_covar else 1.0
+        s2 = max(fit.redchi, least**2) if fit.scale_covar else 1.0
         cook = own**2 * h / ((1.0 - h) * rank * s2)
-        student, p = _judged(own, fit, observed.n_used - rank - 1)
+        student, p = _judged(own, fit, observed.n_used - rank - 1, least)
     n = int(np.isfinite(student).sum())
     bonferroni = np.minimum(n * p, 1.0)
     flagged = np.nan_to_num(bonferroni, nan=1.0) < level
@@ -190,7 +196,7 @@ def outliers(result: Any, level: float = 0.05) -> Outliers:
     return Outliers(frame, flagged, level, left.exact, fit, columns)
 
 
-def _judged(own: np.ndarray, fit: Any, freedom: int) -> tuple[np.ndarray, np.ndarray]:
+def _judged(own: np.ndarray, fit: Any, freedom: int, least: float) -> tuple[np.ndarray, np.ndarray]:
     """Externally studentised residuals and their two-sided probabilities."""
     from scipy import stats
 
@@ -199,5 +205,5 @@ def _judged(own: np.ndarray, fit: Any, freedom: int) -> tuple[np.ndarray, np.nda
     if freedom <= 0:
         return np.full(own.shape, np.nan), np.full(own.shape, np.nan)
     without = (fit.redchi * fit.nfree - own**2) / freedom
-    student = own / np.sqrt(np.maximum(without, 0.0))
+    student = own / np.sqrt(np.maximum(without, least**2))
     return student, 2.0 * stats.t.sf(np.abs(student), freedom)

@@ -47,9 +47,9 @@ def check_model(model: Any, *, example: tuple[Mapping[str, Any], Mapping[str, fl
     On the model's example: values are float64, follow numpy's broadcasting, and repeat; linear parameters are linear; exact derivatives
     are those of differences; values inside the bounds are finite; `guess` gives finite starts within the bounds, the same each time,
     from full and open grids, scattered points and data with NaN; a fit of the model's own surface gives it back to 1e-8 of its range;
-    fits of noisy data (S/N 30) end where fits from the true values end; other units change nothing but parameters, where the formula
-    allows it; pickles and saved documents evaluate bit for bit the same; a docstring says what the model is; nothing that was handed in,
-    and no global state, is changed, and nothing warns.
+    fits of noisy data (S/N 30) end where fits from the true values end, and determine every parameter; other units change nothing but
+    parameters, where the formula allows it; pickles and saved documents evaluate bit for bit the same; a docstring says what the model
+    is; nothing that was handed in, and no global state, is changed, and nothing warns.
 
     Parameters
     ----------

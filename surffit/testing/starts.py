@@ -94,6 +94,12 @@ def noise(case: Case) -> Iterator[str]:
             )
         if key == "grid":
             case.figures["noisy, largest error in standard errors"] = _pull(case, result)
+            open_ones = [name for name in case.free if result.params[name].stderr == np.inf]
+            if open_ones:
+                yield (
+                    f"its own example does not determine {', '.join(open_ones)} (stderr inf): parameters that change the surface in the "
+                    "same way can't be told apart; drop or fix one, or give an example() that tells them apart"
+                )
 
 
 def _pull(case: Case, result: Any) -> float:

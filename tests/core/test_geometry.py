@@ -1,5 +1,7 @@
 """Slopes, curvatures, extrema and integrals: closed forms, other routes, and draws from the covariance."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -248,6 +250,40 @@ def test_edges_inside_are_told(rng):
         assert fit.integral(x=(0, 1)).value[0] == pytest.approx(1.69, abs=1e-4)
 
 
+def test_narrow_peaks_are_seen_wherever_they_are():
+    x = np.linspace(0, 1000, 20001)
+    line = sf.SurfaceModel(lambda x, a, b, s: a * np.exp(-((x - b) ** 2) / (2 * s**2)))
+    fit = line.fit(3 * np.exp(-((x - 123.456) ** 2) / 0.08) + 0.01 * np.cos(1e4 * x), x=x, b=123.4, s=0.25)
+    best = fit.best_values
+    exact = best["a"] * abs(best["s"]) * np.sqrt(2 * np.pi)
+    assert fit.integral().value[0] == pytest.approx(exact, rel=1e-9)
+    assert fit.integral(x=(-5000, 5000)).value[0] == pytest.approx(exact, rel=1e-9)
+    assert fit.integral().stderr[0] > 0
+
+
+def test_poles_are_told():
+    x = np.concatenate([np.linspace(0, 1, 30), np.linspace(2, 3, 30)])
+    fit = sf.SurfaceModel(lambda x, a, c: a / (x - c)).fit(3 / (x - 1.5) + 0.01 * np.cos(1e4 * x), x=x, c=1.45)
+    with pytest.warns(ConvergenceWarning, match="a pole in this region"):
+        fit.integral(x=(0, 3.3))
+    best = fit.best_values
+    assert fit.integral(x=(0, 1.3)).value[0] == pytest.approx(best["a"] * np.log((best["c"] - 1.3) / best["c"]), rel=1e-9)
+
+
+def test_a_certain_curvature_is_no_division_by_zero(points):
+    x, y, z = points
+    fit = sf.SurfaceModel(lambda x, y, a, b: a - (x - b) ** 2 - y**2, ["x", "y"]).fit(-((x - 4) ** 2) - y**2 + z, x=x, y=y, b=3.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert fit.extrema("maximum").certainty[0] == np.inf
+
+
+def test_dates_as_limits():
+    t = pd.date_range("2020-01-01", periods=20, freq="D")
+    fit = sf.SurfaceModel(lambda t, a, b: a + b * t).fit(np.full(20, 2.0), t=t)
+    assert fit.integral(t=(t[0], t[10])).value[0] == pytest.approx(2.0 * 10 * 86400)
+
+
 # ---- what isn't determined, bases, files -------------------------------------------------------------------------------------
 
 
@@ -315,6 +351,7 @@ def test_bases_files_and_parts(points, fit, tmp_path):
         (lambda f: f.extrema(x=np.array([1.0, 2.0])), DataError, "one number"),
         (lambda f: f.integral(x=(0, np.inf)), DataError, "both finite"),
         (lambda f: f.integral(x=(0, 1), y=(0, 1), w=(0, 1)), DataError, "unknown"),
+        (lambda f: f.integral(y=(0, lambda x: x), x=(0, 1)), DataError, r"a limit of y fails: .* in their order \(none\)"),
     ],
 )
 def test_bad_calls_are_one_sentence(fit, call, error, sentence):

@@ -8,7 +8,7 @@ import pytest
 from scipy import integrate, stats
 
 import surffit as sf
-from surffit.exceptions import DataError, ParameterError
+from surffit.exceptions import ConvergenceWarning, DataError, ParameterError
 from surffit.surfaces import PolynomialSurface, detrend
 from surffit.surfaces.truncation import truncation
 
@@ -174,7 +174,8 @@ def test_any_model_and_starts(rng):
 
 
 def test_what_does_not_end_says_so(rng):
-    stopped = detrend(sky(rng, stars=20), 1, clip=2.5, max_iter=2)
+    with pytest.warns(ConvergenceWarning, match="the limit of 2 fits"):
+        stopped = detrend(sky(rng, stars=20), 1, clip=2.5, max_iter=2)
     assert not stopped.converged
     assert stopped.report().startswith("NOT CONVERGED. The limit of 2 fits")
     assert "NOT CONVERGED" in repr(stopped)
@@ -209,6 +210,8 @@ def test_uncut_noise_keeps_its_errors(rng):
         ({"max_iter": 0}, ParameterError, "max_iter=0"),
         ({"grow": 1.5}, ParameterError, "grow=1.5"),
         ({"model": "plane"}, ParameterError, "model='plane'"),
+        ({"clipp": 2}, ParameterError, "got clipp=2, which is no argument"),
+        ({"loss": "huber"}, ParameterError, "got loss='huber', which is no argument"),
         ({"nan_policy": "raise", "mask": None}, DataError, "non-finite"),
     ],
 )

@@ -156,6 +156,8 @@ def test_the_report_says_what_selection_does(table):
         ({"criterion": "cv", "folds": 1}, ParameterError, "folds=1"),
         ({"variables": ("x",)}, ParameterError, "y, which is no argument"),
         ({"mask": np.arange(80) > 1}, TooFewPointsError, "2 usable points"),
+        ({"max_deg": 2}, ParameterError, "got max_deg=2, which is no argument"),
+        ({"method": "lm"}, ParameterError, "got method='lm', which is no argument"),
     ],
 )
 def test_bad_calls_are_one_sentence(table, change, error, sentence):
@@ -172,6 +174,18 @@ def test_more_bad_calls(table):
         sf.choose_degree(np.zeros((3, 4, 5)))
     with pytest.raises(DataError, match="real data"):
         sf.choose_degree(table.z + 1j, x=table.x)
+
+
+def test_a_table_without_the_name_of_its_data(table):
+    with pytest.raises(DataError, match="name the column of the data"):
+        sf.choose_degree(table, x="x", y="y")
+
+
+def test_coordinates_that_say_nothing_are_told(table):
+    with pytest.warns(DataWarning, match=r"is 0, the highest that the points determine \(w: one value only\)"):
+        assert sf.choose_degree(table.z, x=table.x, w=np.ones(80)).at_limit
+    with pytest.warns(DataWarning, match="follow from one another"):
+        sf.choose_degree(table.z, x=table.x, y=table.y, w=table.x + 2 * table.y)
 
 
 @unconcerned

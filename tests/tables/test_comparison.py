@@ -6,8 +6,8 @@ from lmfit.models import LinearModel
 from scipy import stats
 
 import surffit as sf
-from surffit.exceptions import DataError, DataWarning
-from surffit.surfaces import PolynomialSurface
+from surffit.exceptions import DataError, DataWarning, ParameterError
+from surffit.surfaces import BSplineSurface, PolynomialSurface
 
 
 @pytest.fixture
@@ -144,3 +144,40 @@ def test_bad_calls_are_one_sentence(data):
         sf.compare({"a": 3})
     with pytest.raises(DataError, match="dict of results"):
         sf.compare(fits["p0"])
+
+
+def test_what_rounding_leaves_is_no_evidence():
+    x, y = np.random.default_rng(0).uniform(-3, 3, (2, 80))
+
+    def table(z):
+        return sf.compare({f"p{d}": PolynomialSurface(d).fit(z, x=x, y=y) for d in (1, 2)})
+
+    exact = table(1 + x)
+    assert exact.index[0] == "p1"
+    assert exact.p_value["p2"] > 0.05
+    # a control: a curvature that float64 can tell is told
+    assert table(1 + x + 1e-12 * x**2).p_value["p2"] < 1e-6
+
+
+def test_unit_errors_are_no_errors(data):
+    x, z = data
+    fits = {"none": PolynomialSurface(1, "x").fit(z, x=x), "one": PolynomialSurface(2, "x").fit(z, x=x, sigma=1.0)}
+    assert sf.compare(fits).base["one"] == "none"
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_priors_and_smoothing_count_what_the_data_determine(known):
+    rng = np.random.default_rng(0)
+    x = np.sort(rng.uniform(0, 1, 60))
+    z = np.sin(6 * x) + rng.normal(0, 0.1, 60)
+    spline = BSplineSurface(9, "x", smoothing=0.1).fit(z, x=x, sigma=0.1, scale_covar=not known)
+    line = sf.SurfaceModel(lambda x, a, b: a + b * x).fit(z, x=x, sigma=0.1, scale_covar=not known, priors={"b": (0.0, 0.01)})
+    table = sf.compare({"spline": spline, "line": line})
+    for name, fit in (("spline", spline), ("line", line)):
+        k = 60 - fit.nfree
+        assert k < fit.nvarys - 0.5
+        cost = fit.chisqr if known else 60 * np.log(fit.chisqr / 60)
+        assert table.aic[name] == pytest.approx(cost + 2 * k)
+        assert table.bic[name] == pytest.approx(cost + np.log(60) * k)
+    with pytest.raises(ParameterError, match="this fit has smoothing"):
+        spline.leave_one_out()

@@ -1,5 +1,7 @@
 """Outliers: the textbook's numbers from fits with a dummy parameter, and how often they cry wolf."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -103,3 +105,22 @@ def test_masked_points_are_not_judged(fit):
 def test_level_is_a_probability(fit, level):
     with pytest.raises(DataError, match="between 0 and 1"):
         fit.outliers(level=level)
+
+
+def test_rounding_is_no_outlier():
+    x = np.linspace(0, 7, 90)
+    model = sf.SurfaceModel(lambda x, a, b: a + b * x)
+    data = 1 / 3 + x / 7
+    table = model.fit(data, x=x).outliers().table
+    assert not table.outlier.any()
+    assert table.cook.max() < 1
+    data[40] += 1e-9  # a control
+    assert model.fit(data, x=x).outliers().mask.nonzero()[0].tolist() == [40]
+
+
+def test_points_that_decide_alone_do_not_warn():
+    x = np.append(np.zeros(8), 1.0)
+    fit = sf.SurfaceModel(lambda x, a, b: a + b * x).fit(np.cos(np.arange(9.0)), x=x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "1 decide a parameter alone" in fit.outliers().report()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ...exceptions import ParameterError
 from .found import FoundSurfaces
 from .hunt import SEED, hunt
@@ -78,7 +80,7 @@ def find_surface(
     themselves, never of their logarithm.
 
     The order is that of ``score`` = the larger of AICc and its leave-one-out twin ``n ln(mean squared leave-one-out
-    residual) + 2``, plus twice the law's cost in nats: one for each parameter and term, and some for each function (1 for x;
+    residual)``, plus twice the law's cost in nats: one for each parameter and term, and some for each function (1 for x;
     2 for x**2, 1/x, sqrt(x), log(x); 3 to 4 for others; 2 to 4 for functions with a shape parameter). Without such a price
     the best of thousands of useless terms would nearly always beat the law that made the data. Laws that have the same
     number of parameters and the same values at the data are one law. Laws with a pole in the box of the data come last.
@@ -107,7 +109,8 @@ def find_surface(
     task = Task(df, data, {"sigma": sigma, "weights": weights, "mask": mask}, {**variables, **(coords or {})}, nan_policy)
     points = task.points
     judge = Judge(points.size, float(points.target @ points.target))
-    hunted = hunt(points, judge)
+    with np.errstate(all="ignore"):  # of thousands of laws some overflow at any data, and are no candidates
+        hunted = hunt(points, judge)
     found = hunted.entries
     notes: dict[str, str] = {}
     if registered is not False:

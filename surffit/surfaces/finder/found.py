@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # laws that a model average takes: the best, until they hold this weight together, at most so many
 SHARE, AVERAGED = 0.99, 12
+# weight of laws without a value at a point that an average can do without
+OUTSIDE = 0.01
 
 
 class FoundSurfaces:
@@ -29,9 +31,9 @@ class FoundSurfaces:
     ----------
     table : DataFrame
         One row per law that was fitted to all points: ``rank`` (from 1), ``formula``, ``family``, ``k`` (parameters), ``rms`` (of the
-        weighted residuals, in data units where all weights are equal), ``R2``, ``aicc``, ``loo`` (rms of the leave-one-out
-        residuals), ``score`` (that of the order), ``weight`` (of the law among all, from the score), ``pole`` (whether a denominator
-        vanishes in the box of the data), ``note``.
+        weighted residuals, in data units where all weights are equal), ``R2``, ``aicc`` (as that of `surffit.compare`), ``loo`` (rms of
+        the leave-one-out residuals), ``score`` (that of the order), ``weight`` (of the law among all, from the score), ``pole`` (whether
+        a denominator vanishes in the box of the data), ``note``.
     tried : dict of str to int
         How many laws of each family were tried.
     n_tried : int
@@ -108,9 +110,9 @@ class FoundSurfaces:
                 "k": entry.k,
                 "rms": np.sqrt(entry.rss / total),
                 "R2": 1.0 - entry.rss / about if about > 0 else np.nan,
-                "aicc": entry.aicc,
+                "aicc": entry.aicc + self._task.offset,
                 "loo": np.sqrt(entry.loo / total),
-                "score": entry.score,
+                "score": entry.score + self._task.offset,
                 "weight": entry.weight,
                 "pole": entry.pole,
                 "note": "; ".join([*(["a pole among the data"] if entry.pole else []), *filter(None, [entry.note]), *_also(entry)]),
@@ -139,7 +141,8 @@ class FoundSurfaces:
         -----
         The variance is the unconditional one, the sum of w_i (s_i**2 + (f_i - f)**2) over the laws with weights w_i, predictions
         f_i with errors s_i, and their mean f (Burnham and Anderson 2002, section 4.3). It knows the laws that were
-        tried, and no others.
+        tried, and no others. Where laws that hold more than 1 % of the weight have no finite value (a logarithm at 0), there is
+        no average, and nan stands; where it is less, the others decide.
         """
         import pandas as pd
         from scipy import stats
@@ -174,16 +177,21 @@ class FoundSurfaces:
             result = self[place]
             given = dict(zip(own_variables(result.model), coords.values(), strict=True))
             given = {name: coords[mine] for name, mine in zip(given, self._task.names, strict=True)}
-            band = result.predict(level=0.95, **given)
+            with np.errstate(all="ignore"):
+                band = result.predict(level=0.95, **given)
             quantile = float(stats.t.ppf(0.975, max(1, result.nfree)))
             lower, upper = (np.asarray(band[side], dtype=float).ravel() for side in ("lower", "upper"))
             values.append(np.asarray(band["fit"], dtype=float).ravel())
             errors.append(0.5 * (upper - lower) / quantile)
             weights.append(entry.weight)
-        share = np.array(weights) / sum(weights)
         table, spread = np.array(values), np.array(errors)
-        mean = share @ table
-        return mean, np.sqrt(share @ (spread**2 + (table - mean) ** 2))
+        fine = np.isfinite(table) & ~np.isnan(spread)
+        share = (np.array(weights) / sum(weights))[:, None] * fine
+        known = share.sum(axis=0)
+        share = np.divide(share, known, out=np.full(share.shape, np.nan), where=known >= 1.0 - OUTSIDE)
+        table, spread = np.where(fine, table, 0.0), np.where(fine, spread, 0.0)
+        mean = np.sum(share * table, axis=0)
+        return mean, np.sqrt(np.sum(share * (spread**2 + (table - mean) ** 2), axis=0))
 
     def report(self, n: int = 10) -> str:
         """What was tried, the best `n` laws, and how much the choice itself adds to the errors."""

@@ -27,7 +27,7 @@ def aicc(rss: float, n: int, k: int) -> float:
     Returns
     -------
     float
-        ``n ln(rss/n) + 2 K + 2 K (K + 1)/(n - K - 1)`` with K = k + 1; inf with too few points.
+        ``n ln(rss/n) + 2 k + 2 K (K + 1)/(n - K - 1)`` with K = k + 1, as `surffit.compare`; inf with too few points.
 
     References
     ----------
@@ -36,12 +36,12 @@ def aicc(rss: float, n: int, k: int) -> float:
     Examples
     --------
     >>> round(aicc(10.0, 10, 1), 3)
-    5.714
+    3.714
     """
     count = k + 1
     if n - count - 1 <= 0 or not np.isfinite(rss):
         return np.inf
-    return float(n * np.log(max(rss, 1e-300) / n) + 2 * count + 2 * count * (count + 1) / (n - count - 1))
+    return float(n * np.log(max(rss, 1e-300) / n) + 2 * k + 2 * count * (count + 1) / (n - count - 1))
 
 
 @dataclass(eq=False)
@@ -104,7 +104,7 @@ class Judge:
 
     Notes
     -----
-    The score is the larger of AICc and its leave-one-out twin ``n ln(loo/n) + 2``, plus twice the law's cost in nats. The cost is
+    The score is the larger of AICc and its leave-one-out twin ``n ln(loo/n)``, plus twice the law's cost in nats. The cost is
     minus the logarithm of the probability of the law before the data are seen: a nat for each linear parameter and some
     for each function. A term picked as the best of M useless ones gains about 2 ln M on average in AICc; that is what its
     cost takes back. Among laws that the data can't tell apart the simpler one comes first.
@@ -126,7 +126,7 @@ class Judge:
         """Fill in an entry's criteria."""
         n = self.n
         entry.aicc = aicc(max(entry.rss, self.floor), n, entry.k)
-        twin = float(n * np.log(max(entry.loo, self.floor) / n) + 2.0)
+        twin = float(n * np.log(max(entry.loo, self.floor) / n))
         entry.score = max(entry.aicc, twin) + 2.0 * entry.cost
 
 

@@ -77,8 +77,8 @@ def _maps(found: FoundSurfaces, count: int, fig: Figure | None) -> Figure:
         ax.tick_params(labelbottom=False, labelleft=False)
     for ax in axes[1, 2:]:
         ax.tick_params(labelleft=False)
-    figure.colorbar(shown, ax=list(axes[0]), label=task.labels["data"], fraction=0.03, pad=0.01)
-    figure.colorbar(left, ax=list(axes[1]), label=f"{task.labels['data']}: data − law", fraction=0.03, pad=0.01, extend="both")
+    figure.colorbar(shown, ax=list(axes[0]), label=task.label, fraction=0.03, pad=0.01)
+    figure.colorbar(left, ax=list(axes[1]), label=f"{task.label}: data − law", fraction=0.03, pad=0.01, extend="both")
     _weights(axes[1, 0], found, count)
     return figure
 
@@ -116,7 +116,7 @@ def _curves(found: FoundSurfaces, count: int, fig: Figure | None) -> Figure:
         residual = found._entries[i].residual / task.points.w
         bottom.plot(x, residual, _MARKERS[i], color=_COLORS[i], markersize=3.5, alpha=0.8)
     bottom.axhline(0.0, color="0.5", linewidth=0.8)
-    top.set_ylabel(task.labels["data"])
+    top.set_ylabel(task.label)
     bottom.set(xlabel=label(found, 0), ylabel="data − law")
     top.legend(fontsize="small")
     return figure

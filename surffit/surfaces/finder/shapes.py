@@ -66,6 +66,14 @@ class Shape:
     def count(self) -> int:
         return len(self.powers)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _shape, (self.text,)
+
+
+def _shape(text: str) -> Shape:
+    """The shape that is written so: functions without a name don't go into a pickle."""
+    return next(shape for shape in (*SHAPES, COSINE, SINE) if shape.text == text)
+
 
 def _span(x: np.ndarray) -> float:
     return float(x.max() - x.min())

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from ...core.containers import users_line
 from ...core.data import open_door
 from ...core.model import SurfaceModel
-from ...exceptions import DataError, ParameterError, ShapeError, TooFewPointsError
+from ...exceptions import DataError, DataWarning, ParameterError, ShapeError, TooFewPointsError
 from ..polynomial import PolynomialSurface
 from .judge import Entry
 from .points import Points
@@ -26,10 +28,14 @@ class Task:
     ----------
     names : tuple of str
         The variables.
+    label : str
+        The table's name for the data.
     labels : dict of str to str
-        The table's names for "data" and the variables.
+        Its names for the variables.
     points : Points
         All usable points.
+    offset : float
+        What the errors of the data, as they were given, add to every criterion: the points have weights of mean square 1.
     notes : list of str
         What was done to the data on the way.
     """
@@ -40,6 +46,7 @@ class Task:
         self.errors = {name: value for name, value in errors.items() if value is not None}
         self.table: Any = None
         self.labels: dict[str, str] = {}
+        self.label = "data"
         self.variables = dict(variables)
         coords, values, given = self._columns(df, data)
         door = open_door(values, coords, nan_policy=nan_policy, **given)
@@ -58,6 +65,13 @@ class Task:
                 msg = f"{name} is {array[0]:g} at all points, so nothing can be learnt about it; leave it out"
                 raise DataError(msg, name=name)
         self.points = Points(arrays, z, w / np.sqrt(np.mean(w**2)))
+        self.offset = z.size * float(np.log(np.mean(w**2)))
+        with np.errstate(over="ignore"):
+            square = float(self.points.target @ self.points.target)
+        if not np.isfinite(square):
+            msg = f"the data reach {np.abs(z).max():.3g}, whose squares float64 can't hold; divide them by a larger unit"
+            raise DataError(msg)
+        self._notice(np.vstack([*arrays, z]))
 
     def _columns(self, df: Any, data: Any) -> tuple[dict[str, Any], Any, dict[str, Any]]:
         """Coordinates, data and errors, from a table or as they were given."""
@@ -80,7 +94,7 @@ class Task:
                 except ValueError as err:
                     msg = f"{name} has shape {np.shape(value)}, which does not fit the data's {np.shape(df)}"
                     raise ShapeError(msg, name=name) from err
-            self.labels = {"data": "data", **{name: name for name in self.names}}
+            self.labels = {name: name for name in self.names}
             return coords, df, self.errors
         if data is None:
             msg = f"data= is missing; name the column that is to be described, one of {', '.join(map(repr, df.columns[:8]))}"
@@ -91,8 +105,21 @@ class Task:
         self.table, self.data = df, data
         stand_in = SurfaceModel.from_expression(" + ".join(["level__", *self.names]), independent_vars=list(self.names))
         columns = gather(df, stand_in, data, self.errors, self.variables)
-        self.labels = {"data": "data", **{name: name for name in self.names}, **columns.names}
+        given = {name: value for name, value in self.variables.items() if isinstance(value, str)}
+        self.labels = {**{name: name for name in self.names}, **given}
+        self.label = str(columns.names.get("data", "data")) if "data" not in given else str(data)
         return columns.coords, columns.data, columns.errors
+
+    def _notice(self, rows: np.ndarray) -> None:
+        """Say what makes every criterion too sure, and what no data can tell."""
+        n = rows.shape[1]
+        copies = n - len(np.unique(rows, axis=1).T)
+        if 2 * copies > n:
+            msg = f"{copies} of {n} rows are exact copies of others: no independent points, so that every error and criterion is too good"
+            self.notes.append(msg)
+            warnings.warn(DataWarning(msg, copies=copies), stacklevel=users_line())
+        if len(self.names) == 2 and np.linalg.matrix_rank(rows[:2] - rows[:2].mean(axis=1, keepdims=True), rtol=1e-12) < 2:
+            self.notes.append(f"{' and '.join(self.names)} lie on one line, so that the data can't tell which of them a law depends on")
 
     # ---- a law, fitted as any model is --------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ def report(found: FoundSurfaces, n: int) -> str:
         groups[_group(family)] = groups.get(_group(family), 0) + count
     kinds = ", ".join(f"{count} {name}" for name, count in groups.items())
     variables = " and ".join(_name(task.labels.get(name, name), name) for name in task.names)
-    lines = [f"{found.n_tried} laws were tried for {task.labels['data']} over {variables} at {task.points.size} points: {kinds}.", ""]
+    lines = [f"{found.n_tried} laws were tried for {task.label} over {variables} at {task.points.size} points: {kinds}.", ""]
     if not len(found):
         return "\n".join([*lines, "None could be fitted."])
     lines += [shown(found, n).to_string(index=False), ""]

@@ -77,6 +77,7 @@ class SchottDispersion(Surface):
 
     function = staticmethod(schott_dispersion)
     variables = ("wavelength", "temperature")
+    units = {"wavelength": "micrometre", "temperature": "deg C"}
     extent: ClassVar = EXTENT
     typical: ClassVar = {
         "a0": 2.2718929, "a1": -1.0108077e-2, "a2": 1.0592509e-2, "a3": 2.0816965e-4, "a4": -7.6472538e-6, "a5": 4.9240991e-7,
@@ -231,6 +232,7 @@ class SellmeierDispersion(Surface):
 
     function = staticmethod(sellmeier_dispersion)
     variables = ("wavelength", "temperature")
+    units = {"wavelength": "micrometre", "temperature": "deg C"}
     hints: ClassVar = {name: {"min": 0.0} for name in ("b1", "c1", "b2", "c2", "b3", "c3")}
     extent: ClassVar = {"wavelength": (0.35, 2.3, 40), "temperature": (-40.0, 80.0, 21)}
     typical: ClassVar = {

@@ -64,6 +64,7 @@ class CauchyDispersion(Surface):
 
     function = staticmethod(cauchy_dispersion)
     variables = ("wavelength", "temperature")
+    units = {"wavelength": "micrometre", "temperature": "deg C"}
     extent: ClassVar = EXTENT
     typical: ClassVar = {"a": 1.504, "b": 4.2e-3, "c": 3e-5, "a_t": -1e-5, "b_t": 1e-6}
 
@@ -118,6 +119,7 @@ class ConradyDispersion(Surface):
 
     function = staticmethod(conrady_dispersion)
     variables = ("wavelength", "temperature")
+    units = {"wavelength": "micrometre", "temperature": "deg C"}
     extent: ClassVar = EXTENT
     typical: ClassVar = {"n0": 1.4945, "a": 0.0101, "b": 5.4e-4, "n0_t": -1e-5, "a_t": 3e-6}
 
@@ -180,5 +182,6 @@ class HerzbergerDispersion(Surface):
 
     function = staticmethod(herzberger_dispersion)
     variables = ("wavelength", "temperature")
+    units = {"wavelength": "micrometre", "temperature": "deg C"}
     extent: ClassVar = {"wavelength": (1.36, 11.0, 41), "temperature": (-20.0, 80.0, 21)}
     typical: ClassVar = {"a": 3.41696, "b": 0.138497, "c": 0.013924, "d": -2.09e-5, "e": 1.48e-7, "a_t": 1.5e-4, "b_t": 2e-5}

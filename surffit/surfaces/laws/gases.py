@@ -68,6 +68,7 @@ class LangmuirTemperature(Surface):
 
     function = staticmethod(langmuir_temperature)
     variables = ("pressure", "temperature")
+    units = {"temperature": "K"}
     hints: ClassVar = {"b": {"min": 0.0}}
     extent: ClassVar = {"pressure": (0.1, 10.0, 25), "temperature": (273.0, 353.0, 17)}
     typical: ClassVar = {"q_max": 5.0, "b": 0.8, "heat": 25.0}
@@ -126,6 +127,7 @@ class VanDerWaals(Surface):
 
     function = staticmethod(van_der_waals)
     variables = ("volume", "temperature")
+    units = {"volume": "L/mol", "temperature": "K"}
     hints: ClassVar = {"b": {"min": 0.0}}
     extent: ClassVar = {"volume": (0.15, 1.5, 28), "temperature": (310.0, 450.0, 15)}
     typical: ClassVar = {"a": 3.658, "b": 0.04286}

@@ -59,6 +59,7 @@ class ArrheniusPower(Surface):
 
     function = staticmethod(arrhenius_power)
     variables = ("concentration", "temperature")
+    units = {"temperature": "K"}
     extent: ClassVar = {"concentration": (0.1, 2.0, 20), "temperature": (290.0, 350.0, 25)}
     typical: ClassVar = {"a": 3e8, "ea": 55.0, "order": 1.4}
 

@@ -1,13 +1,16 @@
 """`find_surface`: the law that made the data is found, whatever the units, and nothing is found in noise."""
 
 import json
+import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import surffit as sf
-from surffit.exceptions import DataError, ParameterError, TooFewPointsError, UnknownModelError
+from surffit.exceptions import DataError, DataWarning, ParameterError, TooFewPointsError, UnknownModelError
+from surffit.surfaces.finder.task import Task
 
 
 def noisy(z, rng, ratio=30.0):
@@ -183,6 +186,51 @@ def test_a_registered_surface_is_found():
 def test_wrong_calls_get_one_sentence(decay, arguments, error, sentence):
     with pytest.raises(error, match=sentence):
         sf.find_surface(decay, **arguments)
+
+
+def test_a_search_can_be_pickled(found):
+    again = pickle.loads(pickle.dumps(found))
+    pd.testing.assert_frame_equal(again.table, found.table)
+    assert again[1].best_values == found[1].best_values
+
+
+def test_criteria_are_those_of_compare(found):
+    table = sf.compare({str(i): found[i] for i in range(3)})
+    np.testing.assert_allclose(table["aicc"][["0", "1", "2"]], found.table["aicc"][:3], atol=1e-3)
+
+
+def test_odd_data_are_told_of_and_nothing_warns(rng):
+    x = rng.uniform(1, 5, 8)
+    once = sf.find_surface(np.full(8, 3.0), x=x)
+    assert once.table["formula"][0] == "a0"
+    with pytest.warns(DataWarning, match="16 of 24 rows are exact copies"):
+        assert "exact copies" in sf.find_surface(np.tile(np.sin(x), 3), x=np.tile(x, 3), registered=False).report()
+    with pytest.raises(DataError, match="squares float64 can't hold"):
+        sf.find_surface(1e200 * x, x=x)
+
+
+def test_variables_on_one_line_are_told(rng):
+    x = rng.uniform(1, 5, 12)
+    task = Task(np.sin(x), None, {}, {"x": x, "y": 2 * x + 1}, "raise")
+    assert "x and y lie on one line" in task.notes[0]
+    assert not Task(np.sin(x), None, {}, {"x": x, "y": 2 * x + 1e-9 * x**2}, "raise").notes
+
+
+def test_a_variable_may_be_called_data():
+    frame = pd.DataFrame({"u": np.arange(1.0, 10.0), "v": np.arange(9.0) ** 2})
+    task = Task(frame, "v", {}, {"data": "u"}, "raise")
+    assert (task.label, task.labels) == ("v", {"data": "u"})
+
+
+def test_an_average_where_some_laws_have_no_value():
+    x = np.linspace(1, 29, 29)
+    found = sf.find_surface(5 * np.exp(-0.3 * x) + 1 + 0.01 * np.cos(1e3 * x), x=x, registered=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table = found.predict(x=[0.0, 5.0])
+    assert np.isnan(table.fit[0]) or abs(table.fit[0] - 6) < 1
+    assert not np.isinf(table.fit).any()
+    assert np.isfinite(table.loc[1]).all()
 
 
 def test_wrong_arrays_get_one_sentence(decay):

@@ -48,7 +48,7 @@ def test_residuals_are_least_squares(rng):
 
 
 def test_aicc_by_hand():
-    assert aicc(20.0, 10, 2) == pytest.approx(10 * np.log(2.0) + 6 + 24 / 6)
+    assert aicc(20.0, 10, 2) == pytest.approx(10 * np.log(2.0) + 4 + 24 / 6)
     assert aicc(20.0, 5, 3) == np.inf
 
 
