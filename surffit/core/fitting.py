@@ -28,6 +28,7 @@ from .parameters import copy_parameters, snapshot
 from .priors import count
 from .settle import notes as notes_of
 from .settle import roughness, settled
+from .structure import evaluate
 
 if TYPE_CHECKING:
     from .model import SurfaceModel
@@ -116,6 +117,8 @@ def _solve(model: Any, params: lmfit.Parameters, data: Any, request: FitCall) ->
         names = getattr(err, "names", ())
         guessed = _guess(model, data)
         if not names or guessed is None or not all(_usable(guessed, name) for name in names):
+            if names:
+                _refuse_poles(model, data)
             raise
         for name in names:
             params[name].value = guessed[name].value
@@ -303,6 +306,31 @@ def _off_bounds(bound: Bound, params: lmfit.Parameters) -> list[str]:
         if name in names:
             params[name].value = float(value)
     return names
+
+
+def _refuse_poles(model: Any, data: FitData | JointData) -> None:
+    """Points where the model is finite for no parameters (x = 0 in 1/x): the guess fails there, and nothing looks linear."""
+    if isinstance(data, JointData) or not data.elementwise:
+        return
+    coords = {name: np.ravel(data.select(data.coords[name])) for name in data.names}
+    rng, found, k = np.random.default_rng(0), [], len(model.param_names)
+    scattered = [rng.standard_normal(k) * 10.0 ** rng.uniform(-2.0, 2.0, k) for _ in range(12)]
+    for values in (*(np.full(k, value) for value in (0.5, 1.0, 2.0)), *scattered):
+        try:
+            out = np.asarray(evaluate(model, dict(zip(model.param_names, map(float, values), strict=True)), coords))
+        except Exception:  # noqa: BLE001 - whatever a model raises there, its own fit says it better
+            return
+        if np.isfinite(out).any():  # the root of something negative at all points tells of the parameters only
+            found.append(~np.isfinite(out))
+    bad = np.logical_and.reduce(found)
+    if len(found) < 3 or np.ndim(bad) != 1 or not bad.any():
+        return
+    at = ", ".join(f"{name} = {array[bad][0]:.6g}" for name, array in coords.items() if array.shape == bad.shape)
+    msg = (
+        f"{model.name} is not finite at {bad.sum()} of {bad.size} points for any values of its parameters that were tried, the first at "
+        f"{at}; mask such points"
+    )
+    raise NonFiniteError(msg, status=Status.NONFINITE_START)
 
 
 def _not_finite(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bound) -> NonFiniteError:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import surffit as sf
-from surffit.exceptions import DataError, NonFiniteError, TooFewPointsError
+from surffit.exceptions import DataError, NonFiniteError, ParameterError, TooFewPointsError
 from surffit.solve.status import SENTENCES, Status
 
 
@@ -387,3 +387,14 @@ def test_powers_of_far_coordinates_have_not_run_away(rng):
         sd = near.params[name].stderr
         assert far.params[name].value == pytest.approx(near.params[name].value + off, abs=1e-3 * sd)
         assert far.params[name].stderr == pytest.approx(sd, rel=1e-3)
+
+
+def test_points_where_no_parameters_help_are_named(rng):
+    """A volume of 0: not "no start" is the trouble, though the guess fails there."""
+    t, volume = np.mgrid[:5, :8].astype(float)
+    model = sf.get_model("van_der_waals")
+    with pytest.raises(NonFiniteError, match=r"not finite at 5 of 40 points .* the first at volume = 0, temperature = 0; mask"):
+        model.fit(1.5 + rng.normal(0, 0.01, t.shape), volume=volume, temperature=t)
+    shifted = sf.SurfaceModel(lambda x, a, b: a * np.log(x - b), independent_vars=["x"])
+    with pytest.raises(ParameterError, match="no start value"):  # finite for a b below all points
+        shifted.fit(np.arange(5.0), x=np.arange(5.0))
