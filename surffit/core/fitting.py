@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import lmfit
 import numpy as np
 
-from ..exceptions import NonFiniteError, ParameterError, TooFewPointsError
+from ..exceptions import DataError, NonFiniteError, ParameterError, TooFewPointsError
 from ..solve.around import innermost
 from ..solve.minimum import Options, minimise
 from ..solve.polish import DenseSurveyor
@@ -115,7 +115,7 @@ def _solve(model: Any, params: lmfit.Parameters, data: Any, request: FitCall) ->
         bound = _bind(model, params, data, request)
     except ParameterError as err:
         names = getattr(err, "names", ())
-        guessed = _guess(model, data)
+        guessed = _guess(model, data, strict=bool(names))
         if not names or guessed is None or not all(_usable(guessed, name) for name in names):
             if names:
                 _refuse_poles(model, data)
@@ -253,10 +253,10 @@ def _usable(guessed: lmfit.Parameters, name: str) -> bool:
     return name in guessed and bool(np.isfinite(guessed[name].value))
 
 
-def _guess(model: Any, data: FitData | JointData) -> lmfit.Parameters | None:
-    """The model's own guess on the used points; None where there is none or it fails."""
+def _guess(model: Any, data: FitData | JointData, strict: bool = False) -> lmfit.Parameters | None:
+    """The model's own guess on the used points; None where there is none or it fails (`strict`: unless it says what the data lack)."""
     if isinstance(data, JointData):
-        found = {key: _guess(part, data.parts[key]) for key, part in model.parts.items()}
+        found = {key: _guess(part, data.parts[key], strict) for key, part in model.parts.items()}
         return model._merged(found) if any(one is not None for one in found.values()) else None
     if type(model).guess is lmfit.Model.guess:
         return None
@@ -266,7 +266,9 @@ def _guess(model: Any, data: FitData | JointData) -> lmfit.Parameters | None:
     values = data.data if data.used is None else data.data[data.used]
     try:
         guessed = model.guess(values.copy(), **coords)
-    except NotImplementedError:
+    except DataError:
+        if strict:
+            raise
         return None
     except Exception:  # noqa: BLE001 - a guess that fails is no guess
         return None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import surffit as sf
-from surffit.exceptions import ParameterError
+from surffit.exceptions import DataError, ParameterError
 from surffit.surfaces import ResponseSurface, SellmeierDispersion
 from surffit.surfaces.laws import dispersion_glass, dispersion_linear, enzymes, gases, powers, rates, trend
 from surffit.testing import check_model
@@ -216,3 +216,12 @@ def test_response_surfaces_of_many_factors_and_options(tmp_path):
 def test_factors_that_are_none_are_refused(options, sentence):
     with pytest.raises(ParameterError, match=sentence):
         ResponseSurface(**options)
+
+
+@pytest.mark.parametrize("name", ["schott_dispersion", "sellmeier_dispersion"])
+def test_a_wavelength_of_zero_is_named(name, capfd):
+    model = sf.get_model(name)
+    wavelength = np.linspace(0.0, 2.0, 60)
+    with pytest.raises(DataError, match=r"wavelength is 0 at 1 of 60 points; give wavelengths above 0, in micrometres"):
+        model.fit(1.5 + 0.01 * wavelength, wavelength=wavelength, temperature=np.full(60, 20.0))
+    assert capfd.readouterr().out == ""  # LAPACK would write there

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ...exceptions import ParameterError
+from ...exceptions import DataError, ParameterError
 from ..family import Surface
 from ..starting import MANY, thinned
 from .dispersion_linear import EXTENT, T_REFERENCE
@@ -86,10 +86,19 @@ class SchottDispersion(Surface):
 
     def starts(self, z: np.ndarray, *coords: np.ndarray) -> dict[str, float]:
         """All coefficients: linear in the squared index."""
+        _refuse_none(coords[0], self.independent_vars[0])
         z, (wavelength, temperature) = thinned(z, coords, MANY)
         square, dt = wavelength**2, temperature - T_REFERENCE
         columns = np.array([np.ones_like(z), square, 1 / square, square**-2.0, square**-3.0, square**-4.0, dt, dt / square])
         return dict(zip(self._param_root_names, map(float, _lstsq(columns, z**2)), strict=True))
+
+
+def _refuse_none(wavelength: np.ndarray, name: str) -> None:
+    """Powers of a reciprocal need wavelengths above 0."""
+    if not wavelength.min() > 0.0:
+        few = f"{int((wavelength <= 0).sum())} of {wavelength.size} points"
+        msg = f"{name} is {wavelength.min():.6g} at {few}; give wavelengths above 0, in micrometres"
+        raise DataError(msg)
 
 
 def _lstsq(columns: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -270,6 +279,7 @@ class SellmeierDispersion(Surface):
 
     def starts(self, z: np.ndarray, *coords: np.ndarray) -> dict[str, float]:
         """Resonances from those tried, the rest from the squared index."""
+        _refuse_none(coords[0], self.independent_vars[0])
         z, (wavelength, temperature) = thinned(z, coords)
         square, dt = wavelength**2, temperature - T_REFERENCE
         best: float = np.inf
