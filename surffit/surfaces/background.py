@@ -25,6 +25,8 @@ __all__ = ["Detrended", "detrend"]
 
 # by how much of its own errors the points that still change sides may move the fit
 NEGLIGIBLE = 0.05
+# the same for points that change sides for ever
+CIRCLING = 0.5
 # the smallest limit, in standard deviations: below, half of the noise would go
 NARROWEST = 1.0
 
@@ -320,7 +322,10 @@ class _Clipping:
             return False, f"more than half of the points ({count} of {usable}) would be clipped: this model is no background of theirs"
         key = np.packbits(beyond).tobytes()
         if key in self.seen:
-            return False, f"clipping goes in a circle, in which {changed} points change sides; try other limits"
+            circle = f"clipping goes in a circle, in which {changed} point{'s change' if changed > 1 else ' changes'} sides"
+            if changed * longest <= CIRCLING * math.sqrt(usable):
+                return True, f"{circle}, which moves the fit by less than half of its error"
+            return False, f"{circle}; try other limits"
         self.seen.add(key)
         if not last:
             self.clipped = beyond
