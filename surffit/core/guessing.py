@@ -13,7 +13,7 @@ from ..exceptions import ShapeError, TooFewPointsError
 from .keywords import has_option
 from .structure import leaves
 
-__all__ = ["Guessing", "unstarted"]
+__all__ = ["Guessing", "finite_points", "unstarted"]
 
 
 class Guessing:
@@ -49,7 +49,7 @@ def on_points(guess: Callable[..., Any]) -> Callable[..., Any]:
         given = {**dict(zip(names, args, strict=False)), **{name: kws[name] for name in names if name in kws}}
         if isinstance(data, Mapping) or not given or not all(map(_is_number, (data, *given.values()))):
             return guess(self, data, *args, **kws)
-        values, points = _points(self.name, data, given)
+        values, points = finite_points(self.name, data, given)
         args = tuple(points.get(name, value) for name, value in zip(names, args, strict=False)) + args[len(names) :]
         return guess(self, values, *args, **{name: points.get(name, value) for name, value in kws.items()})
 
@@ -60,7 +60,7 @@ def _is_number(value: Any) -> bool:
     return bool(np.asanyarray(value).dtype.kind in "fiu")
 
 
-def _points(model: str, data: Any, given: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def finite_points(model: str, data: Any, given: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Data and coordinates of one shape, copies; flat where some points had to go."""
     values = _array(data)
     try:

@@ -34,8 +34,6 @@ class Reweighted(Around):
         Subtracted from the cost: a user's -2 ln L may be negative, while solvers judge by ratios of costs.
     """
 
-    least_squares = False
-
     def __init__(self, base: Problem, term: Term) -> None:
         super().__init__(base)
         self.least_squares = False

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ..core.guessing import finite_points
 from ..core.model import SurfaceModel
-from ..exceptions import ParameterError, ShapeError, TooFewPointsError
+from ..exceptions import ParameterError, ShapeError
 from .nearest import nearest
 
 if TYPE_CHECKING:
@@ -187,15 +188,5 @@ def _points(model: Surface, data: Any, given: dict[str, Any]) -> tuple[np.ndarra
     if missing:
         msg = f"guess() of {model.name} needs the coordinate{'s' if len(missing) > 1 else ''} {', '.join(missing)}; pass {missing[0]}=..."
         raise ShapeError(msg, missing=tuple(missing))
-    values: np.ndarray = np.ma.filled(np.ma.asarray(data, dtype=float), np.nan)
-    try:
-        arrays = [np.broadcast_to(np.asarray(given[name], dtype=float), values.shape) for name in model.independent_vars]
-    except ValueError as err:
-        shapes = ", ".join(f"{name} {np.shape(given[name])}" for name in model.independent_vars)
-        msg = f"data has shape {values.shape}, but the coordinates are {shapes}; give arrays that broadcast to the data's shape"
-        raise ShapeError(msg) from err
-    used = np.isfinite(values) & np.all([np.isfinite(a) for a in arrays], axis=0)
-    if not used.any():
-        msg = f"guess() of {model.name}: none of the {values.size} data points is finite"
-        raise TooFewPointsError(msg)
-    return values[used], [a[used] for a in arrays]
+    values, points = finite_points(model.name, data, {name: given[name] for name in model.independent_vars})
+    return values.ravel(), [array.ravel() for array in points.values()]
