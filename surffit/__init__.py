@@ -1,9 +1,9 @@
 """
 Fits that just fit: plugins on top of lmfit for surfaces, ramps, spectra and images.
 
-Start here: `SurfaceModel` (a plain function becomes a model), `fit_table` (the same on a pandas table), `JointModel` (several
-data sets together), `get_model` (models by name), `choose_degree` and `find_surface` (which model), `compare` (which fit), `load`
-(saved fits). Names are loaded on first use; ``import surffit`` itself costs milliseconds.
+Start here: `SurfaceModel` (a plain function becomes a model), `fit_table` (the same on a pandas table), `fit_many` (a million
+data sets), `JointModel` (several data sets together), `get_model` (models by name), `choose_degree` and `find_surface` (which
+model), `compare` (which fit), `load` (saved fits). Names are loaded on first use; ``import surffit`` itself costs milliseconds.
 """
 
 import sys
@@ -12,6 +12,7 @@ from surffit._version import __version__
 
 TYPE_CHECKING = False  # type checkers know this name; importing typing would triple the import time
 if TYPE_CHECKING:
+    from surffit.batch import BatchResult, fit_many
     from surffit.core.joint import JointModel
     from surffit.core.joint_result import JointResult
     from surffit.core.model import SurfaceModel
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from surffit.tables import compare, fit_table
 
 _NAMES = {
+    "BatchResult": "surffit.batch",
     "FoundSurfaces": "surffit.surfaces.finder",
     "JointModel": "surffit.core.joint",
     "JointResult": "surffit.core.joint_result",
@@ -33,14 +35,31 @@ _NAMES = {
     "choose_degree": "surffit.surfaces.degree",
     "compare": "surffit.tables",
     "find_surface": "surffit.surfaces.finder",
+    "fit_many": "surffit.batch",
     "fit_table": "surffit.tables",
     "get_model": "surffit.registry",
     "load": "surffit.io",
     "models": "surffit.registry",
 }
-_MODULES = ("bases", "core", "data", "exceptions", "io", "kernels", "plot", "registry", "solve", "surfaces", "tables", "testing", "trace")
+_MODULES = (
+    "bases",
+    "batch",
+    "core",
+    "data",
+    "exceptions",
+    "io",
+    "kernels",
+    "plot",
+    "registry",
+    "solve",
+    "surfaces",
+    "tables",
+    "testing",
+    "trace",
+)
 
 __all__ = [
+    "BatchResult",
     "FoundSurfaces",
     "JointModel",
     "JointResult",
@@ -51,6 +70,7 @@ __all__ = [
     "choose_degree",
     "compare",
     "find_surface",
+    "fit_many",
     "fit_table",
     "get_model",
     "load",

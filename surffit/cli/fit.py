@@ -22,7 +22,8 @@ __all__ = ["run"]
 
 def run(args: argparse.Namespace) -> int:
     """Fit, report, save, draw."""
-    from surffit.tables.fit import as_model, fit_table
+    from surffit.core.asmodel import as_model
+    from surffit.tables.fit import fit_table
 
     if args.by and (args.plot or args.save):
         msg = f"{'--plot' if args.plot else '--save'} takes one fit; with --by there are many (--format json writes them all)"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 
+from surffit.core.asmodel import as_model, as_params
 from surffit.exceptions import DataError, ParameterError
 from surffit.tables.columns import Columns, gather
 from surffit.tables.groups import fit_groups
 
-__all__ = ["as_model", "fit_table"]
+__all__ = ["fit_table"]
 
 
 def fit_table(
@@ -101,7 +101,7 @@ def fit_table(
     variables = _merged(variables, coords)
     model = as_model(model, variables)
     columns = gather(df, model, data, {"sigma": sigma, "weights": weights, "mask": mask}, variables)
-    params = _as_params(model, params)
+    params = as_params(model, params)
     options = {"nan_policy": nan_policy, "method": method, "scale_covar": scale_covar, "loss": loss, "priors": priors}
     if fit_kws is not None:
         options["fit_kws"] = dict(fit_kws)
@@ -124,63 +124,3 @@ def _merged(variables: Mapping[str, Any], coords: Mapping[str, Any] | None) -> d
         msg = f"{', '.join(twice)} stands both as a keyword and in coords; give it once"
         raise ParameterError(msg, names=twice)
     return {**variables, **(coords or {})}
-
-
-def as_model(model: Any, variables: Iterable[str]) -> Any:
-    """
-    A SurfaceModel from whatever describes one.
-
-    Parameters
-    ----------
-    model : SurfaceModel, lmfit.Model or callable
-        A plain function's arguments that are not in `variables` become parameters.
-    variables : iterable of str
-        Names of the independent variables.
-
-    Returns
-    -------
-    SurfaceModel
-
-    Raises
-    ------
-    ParameterError
-        If it is none of these, or has no such arguments.
-    """
-    # here, because core stands on lmfit, and registering the accessor must not load that
-    import lmfit
-
-    from surffit.core.model import SurfaceModel
-
-    if isinstance(model, lmfit.Model):
-        return SurfaceModel.from_lmfit(model)
-    if not callable(model):
-        hint = " (formulas: SurfaceModel.from_expression; names: get_model)" if isinstance(model, str) else ""
-        msg = f"model is {model!r}; give a SurfaceModel, an lmfit model or a function{hint}"
-        raise ParameterError(msg)
-    arguments = list(inspect.signature(model).parameters)
-    unknown = [name for name in variables if name not in arguments]
-    if unknown:
-        name = getattr(model, "__name__", "the function")
-        msg = f"{name} has no argument {', '.join(map(repr, unknown))}; its arguments are {', '.join(arguments)}"
-        raise ParameterError(msg, unknown=unknown)
-    return SurfaceModel(model, independent_vars=[name for name in arguments if name in set(variables)])
-
-
-def _as_params(model: Any, params: Any) -> Any:
-    """lmfit's Parameters, also from a plain mapping of names to starts."""
-    import lmfit
-
-    if params is None or isinstance(params, lmfit.Parameters):
-        return params
-    known = model.make_params()
-    unknown = [name for name in params if name not in known]
-    if unknown:
-        from difflib import get_close_matches
-
-        close = get_close_matches(unknown[0], known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"its parameters are {', '.join(known)}"
-        msg = f"params has {unknown[0]!r}, which the model hasn't; {hint}"
-        raise ParameterError(msg, unknown=unknown)
-    for name, value in params.items():
-        known[name].set(**(value if isinstance(value, Mapping) else {"value": value}))
-    return known
