@@ -446,7 +446,7 @@ class BatchResult:
         OSError
             If the file can't be written; one that was there is then as it was.
         """
-        from ..io import save_batch  # type: ignore[attr-defined]
+        from ..io import save_batch
 
         save_batch(self, path)
 
