@@ -425,7 +425,7 @@ class BatchResult:
         -------
         matplotlib.figure.Figure
         """
-        from ..plot import plot_batch  # type: ignore[attr-defined]
+        from ..plot import plot_batch
 
         number = None if index is None and not labels else self.labels.number(index, labels)
         return plot_batch(self, name, number=number, ax=ax, fig=fig)
