@@ -3,6 +3,7 @@
 import re
 
 import matplotlib.pyplot as plt
+
 from surffit.solve.status import Status
 
 
