@@ -59,4 +59,4 @@ def fit_many(
     task = make_task(model, cube, params, tuple(variables), options, {})
     chosen = choose(task, engine)
     maps, complete = run(task, chosen, progress)
-    return BatchResult(task, maps, cube.map_shape, lambda a: a, chosen, complete)
+    return BatchResult(task, maps, cube.map_shape, lambda a: a, chosen, complete, axes=axes)
