@@ -144,7 +144,7 @@ class Labels:
         """A data set's place as people write it: ``(3, 17)``, ``y=0.5, x=2.0``."""
         where = np.unravel_index(number, self.shape) if self.shape else ()
         if self.template is None or not any(dim in self.template.coords for dim in self.dims):
-            return str(tuple(int(i) for i in where))
+            return str(tuple(int(i) for i in where)) if len(where) != 1 else str(int(where[0]))
         return ", ".join(f"{dim}={self.values(dim)[i]}" for dim, i in zip(self.dims, where, strict=True))
 
 

@@ -425,7 +425,7 @@ class BatchResult:
         -------
         matplotlib.figure.Figure
         """
-        from ..plot import plot_batch  # type: ignore[attr-defined]
+        from ..plot import plot_batch
 
         number = None if index is None and not labels else self.labels.number(index, labels)
         return plot_batch(self, name, number=number, ax=ax, fig=fig)
@@ -446,7 +446,7 @@ class BatchResult:
         OSError
             If the file can't be written; one that was there is then as it was.
         """
-        from ..io import save_batch  # type: ignore[attr-defined]
+        from ..io import save_batch
 
         save_batch(self, path)
 
