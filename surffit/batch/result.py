@@ -61,6 +61,8 @@ class BatchResult:
         Time that the fits took [s].
     shape : tuple of int
         Shape of the maps.
+    units : dict
+        astropy units of data ("data") and coordinates, where they had any.
     model : SurfaceModel
 
     Examples
@@ -88,10 +90,11 @@ class BatchResult:
         whole: Callable[[np.ndarray], Any] | None = None,
         axes: tuple[int, ...] | None = None,
         elapsed: float | None = None,
+        units: Mapping[str, Any] | None = None,
     ) -> None:
         self.task, self.maps, self.shape, self._wrap = task, maps, tuple(shape), wrap
         self.engine, self.engine_reason, self.complete, self.elapsed = engine.name, engine.reason, complete, elapsed
-        self._whole, self._axes = whole, axes
+        self._whole, self._axes, self.units = whole, axes, dict(units or {})
         self._found: dict[str, Any] = {}
 
     # ---- what the engines filled in ------------------------------------------------------------------------------------
@@ -276,7 +279,7 @@ class BatchResult:
         """
         from .fitted import residual
 
-        return self._in_data(residual(self, weighted))
+        return self._in_data(residual(self, weighted), bare=weighted)
 
     def predict(self, level: float | None = None, coords: Mapping[str, Any] | None = None, **coordinates: Any) -> Any:
         """
@@ -480,13 +483,11 @@ class BatchResult:
     def _map(self, numbers: np.ndarray) -> Any:
         return self._wrap(numbers.reshape(self.shape))
 
-    def _in_data(self, array: np.ndarray) -> Any:
-        """An array of the shape map + fit axes, in the order of axes and the container that the data came in."""
-        if self._whole is not None:
-            return self._whole(array)
-        if self._axes is None:
-            return array
-        return np.moveaxis(array, range(len(self.shape), array.ndim), self._axes)
+    def _in_data(self, array: np.ndarray, bare: bool = False) -> Any:
+        """An array of the shape map + fit axes, in the order of axes and the container that the data came in; `bare`: has no unit."""
+        if self._axes is not None:
+            array = np.moveaxis(array, range(len(self.shape), array.ndim), self._axes)
+        return array if self._whole is None or (bare and "data" in self.units) else self._whole(array)
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self._found:
