@@ -53,6 +53,8 @@ class BatchResult:
         The model at the data, nan where excluded and where there was no fit.
     engine, engine_reason : str
         Which engine ran, and why.
+    errors : tuple of str
+        Exceptions of the model's function, each with the data sets that it hit.
     complete : bool
         False if the batch was interrupted.
     elapsed : float or None
@@ -156,6 +158,11 @@ class BatchResult:
     def status(self) -> Any:
         """Flags, see `surffit.Status`."""
         return self._map(self.maps.status)
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """Exceptions, each with the data sets that it hit; they have the flag CHUNK_FAILED."""
+        return tuple(self.maps.errors)
 
     @property
     def success(self) -> Any:
@@ -505,6 +512,9 @@ class BatchResult:
         return (value if isinstance(value, np.ndarray) else np.full(n, float(value))), np.zeros(n)
 
     def _tied(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        if self.maps.tied is not None and self.maps.tied_stderr is not None:
+            row = self.task.tied.index(name)
+            return self.maps.tied[row], self.maps.tied_stderr[row]
         from .tied import tied_numbers
 
         return tied_numbers(self, name)
