@@ -209,7 +209,11 @@ def fit_many(
     chosen = choose(task, engine)
     maps, complete = run(task, chosen, progress, on_error)
     elapsed = time.perf_counter() - began
-    return BatchResult(task, maps, cube.map_shape, bare.map, chosen, complete, whole=bare.whole, axes=bare.axes, elapsed=elapsed)
+    units = {name: value.unit for name, value in known.items() if hasattr(value, "unit") and hasattr(value, "to_value")}
+    units |= {} if bare.unit is None else {"data": bare.unit}
+    return BatchResult(
+        task, maps, cube.map_shape, bare.map, chosen, complete, whole=bare.whole, axes=bare.axes, elapsed=elapsed, units=units
+    )
 
 
 def _is_lazy(data: Any) -> bool:
