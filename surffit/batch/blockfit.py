@@ -11,10 +11,9 @@ import numpy as np
 from ..core.asmodel import as_model, as_params
 from ..core.bound import free_names
 from ..exceptions import ParameterError
-from ..solve.status import Status
 from .laid import put_back
 
-__all__ = ["INTEGERS", "BlockFit", "flag_attributes", "refuse_whole_map"]
+__all__ = ["INTEGERS", "BlockFit", "refuse_whole_map"]
 
 # maps that hold whole numbers
 INTEGERS = {"nobs": np.int32, "nfree": np.int32, "nfev": np.int32, "status": np.uint32}
@@ -40,6 +39,8 @@ class BlockFit:
         Those that vary.
     coordinates : tuple of str
         Names of the coordinates.
+    kinds : dict of str to str
+        "varied", "fixed" or the expression, by name of parameter.
     """
 
     model: Any
@@ -49,6 +50,7 @@ class BlockFit:
     names: tuple[str, ...]
     free: tuple[str, ...]
     coordinates: tuple[str, ...]
+    kinds: Mapping[str, str]
 
     @classmethod
     def of(cls, model: Any, params: Any, fit_axes: tuple[int, ...], coordinates: tuple[str, ...], options: Mapping[str, Any]) -> BlockFit:
@@ -56,7 +58,8 @@ class BlockFit:
         model = as_model(model, coordinates)
         known = as_params(model, params)
         known = model.make_params() if known is None else known
-        return cls(model, params, fit_axes, dict(options), tuple(known), free_names(known), coordinates)
+        kinds = {name: f"= {par.expr}" if par.expr else "varied" if par.vary else "fixed" for name, par in known.items()}
+        return cls(model, params, fit_axes, dict(options), tuple(known), free_names(known), coordinates, kinds)
 
     @property
     def covar(self) -> bool:
@@ -102,28 +105,14 @@ class BlockFit:
         maps, shape = batch.maps, batch.shape
         found: dict[str, np.ndarray] = {}
         for name in self.names:
-            if name in self.free:
-                k = batch.task.free.index(name)
-                found[name], found[f"{name}_stderr"] = maps.values[k], maps.stderr[k]
-            elif name in batch.task.known:
-                found[name] = np.broadcast_to(np.asarray(batch.task.value[name], dtype=float), maps.status.shape)
-                found[f"{name}_stderr"] = np.zeros(maps.status.shape)
-            else:
-                found[name], found[f"{name}_stderr"] = np.asarray(batch.values[name]), np.asarray(batch.stderr[name])
-        found["chisqr"], found["redchi"] = maps.chisqr, maps.chisqr / np.maximum(maps.nfree, 1)
-        for name in INTEGERS:
-            found[name] = getattr(maps, name)
-        found = {name: np.asarray(array).reshape(shape) for name, array in found.items()}
+            found[name], found[f"{name}_stderr"] = batch._numbers(name)
+        found["chisqr"], found["redchi"] = maps.chisqr, batch._redchi()
+        found |= {name: getattr(maps, name) for name in INTEGERS}
+        found = {name: array.reshape(shape) for name, array in found.items()}
         if self.covar:
             order = [batch.task.free.index(name) for name in self.free]
             found["covar"] = maps.covar[np.ix_(order, order)].reshape(len(order), len(order), *shape)
         return found
-
-
-def flag_attributes() -> dict[str, Any]:
-    """CF's attributes of a map of flags."""
-    masks = np.array([int(flag) for flag in Status], dtype=np.uint32)
-    return {"long_name": "how the fit ended", "flag_masks": masks.tolist(), "flag_meanings": " ".join(str(flag.name) for flag in Status)}
 
 
 def refuse_whole_map(options: Mapping[str, Any], where: str) -> None:

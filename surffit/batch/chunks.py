@@ -113,8 +113,8 @@ def finish(work: Work, output: Output, chunk: Chunk, block: Any, workers: int = 
         return _failed(output, chunk, err, t)
     output.manifest.done(chunk.number)
     flags: dict[int, int] = {}
-    if "status" in maps:
-        values, counts = np.unique(maps["status"], return_counts=True)
+    if output.flags is not None:
+        values, counts = np.unique(maps[output.flags], return_counts=True)
         flags = dict(zip(values.tolist(), counts.tolist(), strict=True))
     return Record(chunk.number, "done", time.perf_counter() - t, flags)
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..exceptions import DataError, OptionalDependencyError, ParameterError
-from .blockfit import INTEGERS, BlockFit, flag_attributes, refuse_whole_map
+from .blockfit import INTEGERS, BlockFit, refuse_whole_map
 from .fingerprint import digest
 from .laid import Laid, lay, lay_coordinate, lay_parameters
+from .layout import dataset
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -215,21 +216,6 @@ def _leading(*values: Any) -> list[Any]:
 def kept_coords(data: Any, gone: list[Any]) -> dict[Any, Any]:
     """Coordinates that don't lie along the fit dimensions."""
     return {name: coord for name, coord in data.coords.items() if not set(coord.dims) & set(gone)}
-
-
-def dataset(job: BlockFit, maps: Mapping[str, Any], dims: list[Any], coords: Mapping[Any, Any], attrs: dict[str, Any]) -> Dataset:
-    """Maps as a Dataset, in the layout of `BatchResult.to_dataset`."""
-    import xarray
-
-    coords = dict(coords)
-    variables: dict[Any, Any] = {}
-    for name in job.variables:
-        about = flag_attributes() if name == "status" else {}
-        variables[f"{name}_fit" if name in coords else name] = (dims, maps[name], about)
-    if job.covar:
-        variables["covar"] = (["parameter_i", "parameter_j", *dims], maps["covar"])
-        coords["parameter_i"] = coords["parameter_j"] = list(job.free)
-    return xarray.Dataset(variables, coords, {**attrs, "model": str(job.model.name)})
 
 
 class LazyMaps:

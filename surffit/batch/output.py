@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..exceptions import DataError, OptionalDependencyError
+from ..kernels.warned import filtered
 from .manifest import GROUP, Manifest, State, stored_print
 
 __all__ = ["Chunk", "Output", "Variable", "chunks_of", "location", "need_zarr"]
@@ -122,6 +123,11 @@ class Output:
             self._arrays = {name: root[name] for name in self.manifest.attributes["variables"]}
         return self._arrays
 
+    @property
+    def flags(self) -> str | None:
+        """Name of the array that holds flags, if any."""
+        return next((name for name, array in self.arrays.items() if "flag_masks" in array.attrs), None)
+
     def make(
         self,
         variables: Mapping[str, Variable],
@@ -171,6 +177,7 @@ class Output:
                 dimension_names=(*v.lead_dims, *dims),
                 attributes=dict(v.attrs),
             )
+        _consolidate(self.store)
         self.manifest.make_ready()
 
     def write(self, chunk: Chunk, maps: Mapping[str, np.ndarray]) -> None:
@@ -231,3 +238,15 @@ def what_is_there(store: Any) -> str:
 
 def _plain(number: Number) -> Number | None:
     return None if isinstance(number, float) and math.isnan(number) else number
+
+
+def _consolidate(store: Any) -> None:
+    """All metadata in one place, where what opens stores looks first; zarr warns, in a thread of its own, that this is young."""
+    from zarr.api import asynchronous
+    from zarr.core.sync import sync
+
+    async def quietly() -> None:
+        with filtered("ignore"):
+            await asynchronous.consolidate_metadata(store)
+
+    sync(quietly())

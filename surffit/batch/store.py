@@ -6,18 +6,20 @@ import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from .._version import __version__
-from ..exceptions import DataError, ParameterError
+from ..exceptions import DataError
+from ..solve.status import SENTENCES, Status
 from .blockfit import BlockFit, refuse_whole_map
 from .chunks import ChunkRun, run_chunks
 from .fingerprint import describe, job_print
 from .laid import Laid, lay, lay_coordinate, lay_parameters
+from .layout import Place, attributes, layout
 from .lazy import find_axes, kept_coords, named_coordinates
-from .output import Chunk, need_zarr
+from .output import Chunk, Variable, need_zarr
 from .stored import Opened, Stored, open_store
 
 if TYPE_CHECKING:
@@ -27,7 +29,6 @@ __all__ = ["StoreResult", "fit_store"]
 
 # a chunk of the data is cut further where it would take more memory than this [bytes, as float64]
 LARGEST = 256_000_000
-HERE = ("data", "axis", "dim", "params", "sigma", "weights", "mask", "coords", "progress", "workers", "on_error")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +39,12 @@ class FitWork:
     data: Laid
     pieces: Mapping[str, Laid]
     shape: tuple[int, ...]
+    names: Mapping[str, str]
 
     def __reduce__(self) -> tuple[Any, ...]:
         # arrays in memory stay here: `pack` sends their parts
         kept = {key: piece if _lies_in_a_file(piece.array) else Laid(None, piece.axes) for key, piece in self.pieces.items()}
-        return FitWork, (self.job, self.data, kept, self.shape)
+        return FitWork, (self.job, self.data, kept, self.shape, self.names)
 
     def _where(self, chunk: Chunk) -> list[slice]:
         place = iter(chunk.where)
@@ -63,7 +65,8 @@ class FitWork:
 
     def compute(self, chunk: Chunk, block: tuple[np.ndarray, dict[str, np.ndarray]], workers: int) -> dict[str, np.ndarray]:
         """Fit."""
-        return self.job(*block, workers=workers)
+        maps = self.job(*block, workers=workers)
+        return {self.names[key]: array for key, array in maps.items()}
 
 
 class StoreResult:
@@ -99,13 +102,13 @@ class StoreResult:
         """
         import xarray
 
-        return xarray.open_zarr(self.out, consolidated=False, chunks=None)
+        found = xarray.open_zarr(self.out, consolidated=False, chunks=None)
+        return found[list(self._output.manifest.attributes["variables"])]  # in their order
 
     def flags(self) -> dict[str, int]:
         """How many data sets have which flag, read chunk by chunk."""
-        from ..solve.status import Status
-
-        status, counts = self._output.arrays[self._status], dict.fromkeys((str(flag.name) for flag in Status), 0)
+        counts = dict.fromkeys((str(flag.name) for flag in Status), 0)
+        status = self._output.arrays[self._output.flags or "status"]
         for chunk in self._output.chunks():
             values, times = np.unique(np.asarray(status[chunk.where]), return_counts=True)
             for value, n in zip(values.tolist(), times.tolist(), strict=True):
@@ -113,17 +116,13 @@ class StoreResult:
                     counts[name] += n
         return {name: n for name, n in counts.items() if n}
 
-    @property
-    def _status(self) -> str:
-        return next(name for name in reversed(self._output.arrays) if name.startswith("status"))
-
     def summary(self) -> str:
         """The fit in words: how many, how they ended, what was given up and why."""
-        from ..solve.status import SENTENCES, Status
-
         about = self._output.manifest.attributes
         n = math.prod(about["shape"])
-        lines = [f"{about['fingerprint']['fit']['model'].split()[0]}: {n} fits in {self.out}, {'complete' if self.complete else 'not complete'}."]
+        lines = [
+            f"{about['fingerprint']['fit']['model'].split()[0]}: {n} fits in {self.out}, {'complete' if self.complete else 'not complete'}."
+        ]
         lines += [f"  {count} {name}: {SENTENCES[Status[name]]}" for name, count in self.flags().items()]
         for number, lost in self.quarantined.items():
             where = ", ".join(f"{dim} {cut.start}:{cut.stop}" for dim, cut in lost.where.items())
@@ -245,7 +244,7 @@ def fit_store(
     (True, 1.0)
     """
     need_zarr()
-    options, given = _sort(words)
+    options, given = _sorted(words)
     given |= coords or {}
     refuse_whole_map(options, "a fit of a store")
     opened = open_store(store, variable, group)
@@ -254,29 +253,25 @@ def fit_store(
     pieces, coordinates = _pieces(opened, model, given, shape, fit_axes, {"sigma": sigma, "weights": weights, "mask": mask})
     shared, arrays = lay_parameters(params, shape, dims, fit_axes)
     pieces |= arrays
-    if on_error == "raise" and "on_error" in inspect.signature(_fit_many()).parameters:
+    if on_error == "raise":
         options["on_error"] = on_error
     job = BlockFit.of(model, shared, fit_axes, coordinates, options)
-    work = FitWork(job, Laid(opened.array, tuple(range(len(shape)))), pieces, shape)
     map_axes = [a for a in range(len(shape)) if a not in fit_axes]
     map_dims = tuple(dims[a] if dims else f"dim_{i}" for i, a in enumerate(map_axes))
     size = _chunks(opened, chunks, shape, fit_axes, map_axes, map_dims)
     kept = {} if opened.lazy is None else kept_coords(opened.lazy, [opened.lazy.dims[a] for a in fit_axes])
     attrs = {} if opened.lazy is None else _plain_attributes(opened.lazy.attrs)
-    from .layout import variables_of
-
-    variables = variables_of(job, tuple(map(str, kept)), map_dims)
-    work_names = _Renamed(work, {key: name for key, (name, _) in variables.items()})
+    places = layout(job, (*map_dims, *map(str, kept)))
     run = run_chunks(
-        work_names,
+        FitWork(job, Laid(opened.array, tuple(range(len(shape)))), pieces, shape, {key: p.name for key, p in places.items()}),
         out,
-        dict(variables.values()),
+        {p.name: _variable(key, p, len(job.free)) for key, p in places.items()},
         tuple(shape[a] for a in map_axes),
         size,
         dims=map_dims,
         fingerprint=_fingerprint(job, opened, pieces),
-        dress=lambda place: _dress(place, kept, job),
-        attrs={**attrs, "surffit_model": str(model_name(job)), "surffit_version": __version__},
+        dress=lambda place: _dress(place, kept, places["covar"].lead if job.covar else (), job.free),
+        attrs={**attrs, **attributes(job)},
         resume=resume,
         max_attempts=max_attempts,
         client=client,
@@ -285,3 +280,124 @@ def fit_store(
         on_error=on_error,
     )
     return StoreResult(run, map_dims)
+
+
+def _sorted(words: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Words of `fit_many`, and coordinates."""
+    from .fit import fit_many
+
+    known = [name for name, p in inspect.signature(fit_many).parameters.items() if p.kind is not p.VAR_KEYWORD]
+    return {k: v for k, v in words.items() if k in known}, {k: v for k, v in words.items() if k not in known}
+
+
+def _pieces(
+    opened: Opened, model: Any, given: Mapping[str, Any], shape: tuple[int, ...], fit_axes: tuple[int, ...], points: Mapping[str, Any]
+) -> tuple[dict[str, Laid], tuple[str, ...]]:
+    """What goes with the data, laid along their axes; and the names of the coordinates."""
+
+    def named(value: Any, name: str) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value not in opened.others:
+            found = ", ".join(opened.others) or "none, being a single array"
+            msg = f"{name}={value!r} names no variable of the store, which has {found}"
+            raise DataError(msg)
+        return opened.others[value]
+
+    def along(value: Any, name: str, how: Any) -> Laid:
+        if not isinstance(value, Stored):
+            return cast(Laid, how(value, name, shape, opened.dims, fit_axes))
+        dims = opened.dims or ()
+        if any(d not in dims or n != shape[dims.index(d)] for d, n in zip(value.dims, value.shape, strict=True)):
+            sizes = dict(zip(value.dims, value.shape, strict=True))
+            msg = f"{name} ({value.name!r} of the store) has the dimensions {sizes} but the data have {dict(zip(dims, shape, strict=True))}"
+            raise DataError(msg)
+        return Laid(value, tuple(dims.index(d) for d in value.dims))
+
+    coordinates = {name: named(value, name) for name, value in given.items()}
+    if opened.lazy is not None:
+        found = named_coordinates(model, opened.lazy, coordinates)
+        # short ones are read now, so that the fingerprint holds their values
+        for name, value in found.items():
+            if name not in coordinates:
+                coordinates[name] = value if value.ndim <= 1 else opened.others[str(value.name)]
+    coordinates = {k: v[()] if isinstance(v, Stored) and v.ndim <= 1 else v for k, v in coordinates.items()}
+    pieces = {f"coord:{name}": along(value, name, lay_coordinate) for name, value in coordinates.items()}
+    pieces |= {name: along(named(value, name), name, lay) for name, value in points.items() if value is not None}
+    return pieces, tuple(coordinates)
+
+
+def _lies_in_a_file(array: Any) -> bool:
+    return isinstance(array, Stored) or type(array).__module__.partition(".")[0] == "zarr"
+
+
+def _chunks(
+    opened: Opened,
+    wanted: Any,
+    shape: tuple[int, ...],
+    fit_axes: tuple[int, ...],
+    map_axes: list[int],
+    map_dims: tuple[str, ...],
+) -> tuple[int, ...]:
+    """Size of the chunks of the map: as wanted, else those of the store, cut further where they are too large for memory."""
+    map_shape = [shape[a] for a in map_axes]
+    if wanted is not None:
+        if isinstance(wanted, Mapping):
+            unknown = [d for d in wanted if d not in map_dims]
+            if unknown:
+                msg = f"chunks names {unknown[0]!r}, which is no dimension of the maps: they have {', '.join(map_dims)}"
+                raise DataError(msg)
+            wanted = [wanted.get(d, n) for d, n in zip(map_dims, map_shape, strict=True)]
+        sizes = [n if c == -1 else int(c) for c, n in zip(wanted, map_shape, strict=False)]
+        if len(list(wanted)) != len(map_shape) or any(c < 1 for c in sizes):
+            msg = f"chunks={wanted!r} does not fit maps of shape {tuple(map_shape)}; give one positive size per axis"
+            raise DataError(msg)
+        return tuple(min(c, max(n, 1)) for c, n in zip(sizes, map_shape, strict=True))
+    sizes = [min(opened.chunks[a], shape[a]) if opened.chunks else shape[a] for a in map_axes]
+    points = math.prod(shape[a] for a in fit_axes)
+    while points * math.prod(sizes) * 8 > LARGEST and max(sizes, default=1) > 1:
+        first = next(i for i, n in enumerate(sizes) if n > 1)
+        sizes[first] = -(-sizes[first] // 2)
+    return tuple(max(1, n) for n in sizes)
+
+
+def _variable(key: str, place: Place, n_free: int) -> Variable:
+    """How a map is stored, and what stands where there is none."""
+    attrs = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in place.attrs.items()}
+    lead = (n_free,) * len(place.lead)
+    if place.dtype.kind == "f":
+        return Variable("float64", lead=lead, lead_dims=place.lead, attrs=attrs)
+    flags = (int(Status.ABORTED), int(Status.CHUNK_FAILED)) if key == "status" else (0, 0)
+    return Variable(place.dtype.name, *flags, lead, place.lead, attrs)
+
+
+def _fingerprint(job: BlockFit, opened: Opened, pieces: Mapping[str, Laid]) -> dict[str, Any]:
+    def told(array: Any) -> Any:
+        if isinstance(array, np.ndarray):
+            return describe(array)
+        name = getattr(array, "name", "").lstrip("/")
+        return {"name": name, "shape": list(array.shape), "dtype": str(array.dtype), "chunks": list(array.chunks or ())}
+
+    with_data = {key: [told(piece.array), list(piece.axes)] for key, piece in sorted(pieces.items())}
+    return {"surffit": __version__, "fit": job_print(job), "data": told(opened.array), "with the data": with_data}
+
+
+def _dress(place: Any, kept: Mapping[Any, Any], lead: tuple[str, ...], free: tuple[str, ...]) -> None:
+    """Write coordinates."""
+    if not kept and not lead:
+        return
+    import xarray
+
+    def bare(variable: Any) -> Any:
+        # text of any length: zarr warns of the other kind
+        values = np.asarray(variable.values)
+        return (variable.dims, values.astype(object) if values.dtype.kind == "U" else values, dict(variable.attrs))
+
+    coords = {name: bare(coord.variable) for name, coord in kept.items()}
+    coords |= {name: (name, np.array(free, dtype=object), {}) for name in lead}
+    xarray.Dataset(coords=coords).to_zarr(place, mode="a", zarr_format=3, consolidated=False)
+
+
+def _plain_attributes(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    """Those that JSON can hold."""
+    return {str(k): v.tolist() if isinstance(v, np.ndarray | np.generic) else v for k, v in attrs.items() if not callable(v)}

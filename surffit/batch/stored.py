@@ -153,7 +153,8 @@ def _dataset(path: str, group: str | None) -> Any:
         except ImportError as err:
             msg = 'stores with named variables need xarray: pip install "surffit[parallel]"'
             raise OptionalDependencyError(msg) from err
-        words: dict[str, Any] = {"engine": "zarr", "consolidated": None} if _is_zarr(path) else {}
+        # a local store can be listed; one behind a URL perhaps only through its consolidated metadata
+        words: dict[str, Any] = {"engine": "zarr", "consolidated": None if "://" in path else False} if _is_zarr(path) else {}
         known = xarray.open_dataset(path, group=group, chunks=None, cache=False, **words)
         _OPEN[path, group] = known
     return known
