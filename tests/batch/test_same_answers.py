@@ -1,8 +1,8 @@
 """
 A batch gives what one-by-one fits by scipy give: values to 1e-5 of their error, errors to 1e-5 of themselves.
 
-Fourteen models, fifteen cases, each with many random data sets (50 every day, 500 in the slow tests): with and without errors, masks, bounds, fixed
-and tied parameters, in float32, as images. scipy's `curve_fit` runs with its tightest tolerances and derivatives by five-point
+Fourteen models, each with many random data sets (50 every day, 500 in the slow tests): with and without errors, masks, bounds,
+fixed and tied parameters, in float32, as images. scipy's `curve_fit` runs with its tightest tolerances and derivatives by five-point
 differences, so that its own rounding stays below what is tested, and a second time from its own optimum for the covariance.
 """
 
