@@ -64,7 +64,7 @@ for ax, (values, label, limits, cmap) in zip(
     axes.flat,
     [
         (np.where(good, batch.values["velocity"], np.nan), "velocity [km/s]", (-230, 230), "RdBu_r"),
-        (np.where(good, batch.stderr["velocity"], np.nan), "its error [km/s]", (0, 30), "cividis"),
+        (np.where(good, batch.stderr["velocity"], np.nan), "its error [km/s]", (0, 8), "cividis"),
         (np.where(good, batch.values["dispersion"], np.nan), "dispersion [km/s]", (30, 100), "viridis"),
         (redchi, "reduced chi-square", (0.5, 2.0), "magma"),
     ],
