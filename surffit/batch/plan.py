@@ -17,6 +17,7 @@ OFFERS: dict[str, str] = {
     "common": "linear",
     "weighted": "linear",
     "traced": "traced",
+    "lockstep": "lockstep",
     "loop": "loop",
 }
 

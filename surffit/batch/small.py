@@ -120,5 +120,3 @@ def independent(Q, m, R, order):
             for q in range(row.shape[0]):
                 other[q] -= c * row[q]
     return m
-
-
