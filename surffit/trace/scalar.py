@@ -250,11 +250,11 @@ def special_function(name: str, arity: int) -> Callable[..., float] | None:
             address = get_cython_function_address("scipy.special.cython_special", key)
             pointer = ctypes.CFUNCTYPE(ctypes.c_double, *types)(address)
             if len(types) == arity:
-                return pointer  # type: ignore[no-any-return]
+                return pointer
             from numba import njit
 
             # Cython's own flag stands behind the arguments
-            return njit(nogil=True)(_with_flag(pointer, arity))  # type: ignore[no-any-return]
+            return njit(nogil=True)(_with_flag(pointer, arity))
     return None
 
 
