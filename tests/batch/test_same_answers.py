@@ -307,6 +307,18 @@ def test_as_scipy_one_by_one(name, n):
         np.testing.assert_array_equal(flagged, held)
 
 
+@pytest.mark.filterwarnings("ignore:Covariance of the parameters could not be estimated", "ignore:.*gtol=.*:UserWarning")
+@pytest.mark.parametrize("engine", ["lockstep", pytest.param("loop", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.engine not in ("common", "weighted")])
+def test_so_do_the_other_engines(name, engine):
+    sets, expected, expected_errors = made(name, 50)
+    batch = sets.batch(engine=engine)
+    off, errors_off = differences(*arrays(batch, sets.free), expected, expected_errors)
+    print(f"{name:40} {batch.engine:10} values {off:.1e} stderr, errors {errors_off:.1e}")
+    assert off < CLOSE
+    assert errors_off < CLOSE
+
+
 @pytest.mark.parametrize("what", ["values", "errors", "held"])
 def test_a_difference_would_be_seen(what):
     values, errors = np.array([[1.0, 2.0], [3.0, 0.0]]), np.array([[0.1, 0.2], [0.3, np.nan]])
