@@ -127,7 +127,7 @@ def drive(
             continue
         D = offsets[q + 1] - offsets[q]
         Y, W = y[offsets[q] : offsets[q + 1]], w[offsets[q] : offsets[q + 1]]
-        if D != length:
+        if length != D:
             length = D
             J, J2, r, r2 = np.empty((M, D)), np.empty((M, D)), np.empty(D), np.empty(D)
         first, size = x_offsets[q], 0.0
@@ -141,12 +141,12 @@ def drive(
         if nobs[q] < M:
             status[q] = FEW_POINTS
             continue
-        usable, missing = True, False
+        usable = True
         for k in range(K):
             p[k] = P[q, k]
             if k < M:
                 if linear[k] and not math.isfinite(p[k]):
-                    p[k], missing = 0.0, True
+                    p[k] = 0.0
                 p[k] = min(max(p[k], low[k]), high[k])
             usable &= math.isfinite(p[k])
         if not usable:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-
 from .compiled import compiled
 
 __all__ = ["SAFE", "cholesky", "dot", "independent", "solve"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import numpy as np
 
@@ -40,8 +41,7 @@ def _kernel(task: Task) -> object:
     """The compiled kernel; kept with the graph, so that the same model compiles once."""
     from .driver import KERNEL
 
-    structure = task.structure
-    assert structure is not None
+    structure: Any = task.structure
     key = ("scalar", task.free, task.known, task.coordinates)
     with _lock:
         if key not in structure.plans:

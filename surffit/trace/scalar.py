@@ -150,7 +150,7 @@ class _Writer:
         text = self._operation(i, op)
         varies = bool(builder.flags[i] & ARRAY)
         # a choice needs its arguments as names: its text repeats them
-        if uses > 1 or not varies or len(text) > LONGEST or op in _TEXTS and _repeats(_TEXTS[op]):
+        if uses > 1 or not varies or len(text) > LONGEST or (op in _TEXTS and _repeats(_TEXTS[op])):
             (self.body if varies else self.head).append(f"t{i} = {text}")
             text = f"t{i}"
         self.text[i] = text
