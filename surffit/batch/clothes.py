@@ -71,11 +71,6 @@ class Clothes:
         """Shape of the maps."""
         return tuple(self.array.shape[a] for a in self.map_axes)
 
-    def whole(self, out: np.ndarray) -> Any:
-        """An array of the data's shape, but with the fit axes last, in the container's like."""
-        last = range(out.ndim - len(self.axes), out.ndim)
-        return self.inside(np.moveaxis(out, tuple(last), self.axes))
-
     @property
     def along(self) -> str:
         """The fit axes in words."""

@@ -38,6 +38,7 @@ def open_cube(
     mask: Any,
     nan_policy: str,
     epochs: dict[str, Any] | None = None,
+    units: dict[str, Any] | None = None,
 ) -> Cube:
     """
     Views of all arrays with the fit axes last.
@@ -50,8 +51,8 @@ def open_cube(
     coords : mapping
     sigma, weights, mask, nan_policy
         As in `fit_many`.
-    epochs : dict, optional
-        Gets the first instants of coordinates that are dates.
+    epochs, units : dict, optional
+        Get the first instants of coordinates that are dates, and the units of those that have any.
 
     Raises
     ------
@@ -59,6 +60,8 @@ def open_cube(
     """
     bare = data if isinstance(data, Clothes) else undress(data, axes)
     found = {name: coordinate(name, value, bare, {} if epochs is None else epochs) for name, value in coords.items()}
+    if units is not None:
+        units |= {name: value.unit for name, value in coords.items() if hasattr(value, "to_value")}
     values, inverse = error(sigma, weights, bare)
     mask = excluded(mask, bare)
     ndim = len(bare.map_axes)

@@ -203,17 +203,14 @@ def fit_many(
     refuse_ambiguous(model, {"sigma": sigma, "weights": weights})
     known, opts, starts = sort_variables(model, given, bare)
     epochs: dict[str, Any] = {}
-    cube = open_cube(bare, bare.axes, known, sigma, weights, mask, nan_policy, epochs)
+    units = {} if bare.unit is None else {"data": bare.unit}
+    cube = open_cube(bare, bare.axes, known, sigma, weights, mask, nan_policy, epochs, units)
     params, starts = without_labels(params, bare), without_labels(starts, bare)
     task = make_task(model, cube, params, tuple(known), options, opts, starts, epochs)
-    chosen = choose(task, engine)
+    chosen = choose(task, engine if cube.n_sets else "loop")
     maps, complete = run(task, chosen, progress, on_error)
-    elapsed = time.perf_counter() - began
-    units = {name: value.unit for name, value in known.items() if hasattr(value, "unit") and hasattr(value, "to_value")}
-    units |= {} if bare.unit is None else {"data": bare.unit}
-    return BatchResult(
-        task, maps, cube.map_shape, bare.map, chosen, complete, whole=bare.whole, axes=bare.axes, elapsed=elapsed, units=units
-    )
+    about: dict[str, Any] = {"whole": bare.inside, "axes": bare.axes, "units": units, "elapsed": time.perf_counter() - began}
+    return BatchResult(task, maps, cube.map_shape, bare.map, chosen, complete, **about)
 
 
 def _is_lazy(data: Any) -> bool:

@@ -486,12 +486,14 @@ class BatchResult:
 
     def _in_data(self, array: np.ndarray, bare: bool = False) -> Any:
         """An array of the shape map + fit axes, in the order of axes and the container that the data came in; `bare`: has no unit."""
-        if self._whole is not None and not (bare and "data" in self.units):
-            out = self._whole(array)
-            if bare and is_dataarray(out):
-                out.attrs = {name: value for name, value in out.attrs.items() if name not in ("units", "long_name", "standard_name")}
-            return out
-        return array if self._axes is None else np.moveaxis(array, range(len(self.shape), array.ndim), self._axes)
+        if self._axes is not None:
+            array = np.moveaxis(array, range(len(self.shape), array.ndim), self._axes)
+        if self._whole is None or (bare and "data" in self.units):
+            return array
+        out = self._whole(array)
+        if bare and is_dataarray(out):
+            out.attrs = {name: value for name, value in out.attrs.items() if name not in ("units", "long_name", "standard_name")}
+        return out
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self._found:
