@@ -47,6 +47,9 @@ def summary(batch: BatchResult) -> str:
     lines += ["", "How they ended:"]
     for flag, count in [*converged.items(), *((flag, count) for flag, count in found.items() if flag not in CONVERGED)]:
         lines.append(f"  {count:>{len(str(n))}} ({_share(count, n)})  {flag.name}: {SENTENCES[flag]}")
+    if batch.errors:
+        more = [f"  ... and {len(batch.errors) - 3} more, see .errors"] if len(batch.errors) > 3 else []
+        lines += ["", "Exceptions:", *(f"  {text}" for text in batch.errors[:3]), *more]
     if good.any():
         lines += ["", "Medians of the successful fits:"]
         width = max(map(len, batch.param_names))

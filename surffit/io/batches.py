@@ -34,18 +34,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["SCHEMA", "SUFFIXES", "batch_document", "kind_of", "load_batch", "plain_attrs", "read_batch", "save_batch"]
+__all__ = ["SCHEMA", "SUFFIXES", "batch_document", "kind_of", "load_batch", "plain_attrs", "plain_coordinate", "read_batch", "save_batch"]
 
 SCHEMA = "surffit.batch/1"
 SUFFIXES = (".npz", ".nc", ".zarr")
 KEYS = {
     "schema", "surffit", "model", "options", "params", "free", "linear", "known", "coordinates", "shape", "axes", "scale_covar",
-    "engine", "engine_reason", "complete", "elapsed", "covar", "labels", "arrays",
+    "engine", "engine_reason", "errors", "complete", "elapsed", "covar", "labels", "arrays",
 }  # fmt: skip
 MAPS = {"chisqr": "<f8", "nobs": "<i4", "nfree": "<i4", "nfev": "<i4", "status": "<u4"}
 LARGER = 16  # the maps may be this many times as large as a document
 MEMBER = "document.json"
 MOST_AXES = 32
+MOST_ERRORS, LONGEST_ERROR = 1000, 2000
 
 
 # ---- writing
@@ -118,6 +119,7 @@ def batch_document(batch: Any, labels: Mapping[str, Any], arrays: Mapping[str, A
         "scale_covar": bool(task.options.scale_covar),
         "engine": clean(str(batch.engine), 100),
         "engine_reason": clean(str(batch.engine_reason)),
+        "errors": [clean(str(text), LONGEST_ERROR) for text in batch.errors[:MOST_ERRORS]],
         "complete": bool(batch.complete),
         "elapsed": number(batch.elapsed),
         "covar": batch.maps.covar is not None,
@@ -160,7 +162,7 @@ def _arrays(batch: Any) -> dict[str, Any]:
     import numpy as np
 
     maps, task, shape = batch.maps, batch.task, batch.shape
-    arrays = {"values": maps.values.reshape(-1, *shape), "stderr": maps.stderr.reshape(-1, *shape)}
+    arrays = {name: getattr(maps, name).reshape(len(task.free), *shape) for name in ("values", "stderr")}
     for name, dtype in MAPS.items():
         arrays[name] = getattr(maps, name).astype(dtype, copy=False).reshape(shape)
     if maps.covar is not None:
@@ -175,7 +177,6 @@ def _arrays(batch: Any) -> dict[str, Any]:
 
 def _labels(batch: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Dimensions, coordinates and attributes of the maps, where they have names, and the coordinates' arrays."""
-    import numpy as np
 
     template = batch.labels.template
     if template is None:
@@ -183,16 +184,36 @@ def _labels(batch: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     coords: dict[str, Any] = {}
     arrays: dict[str, Any] = {}
     for name, coordinate in template.coords.items():
-        array = np.asarray(coordinate.values)
-        if array.dtype.kind in "OT" and all(isinstance(item, str) for item in array.ravel()):
-            array = array.astype(str)
-        array = array.astype(array.dtype.newbyteorder("<"))
-        if not DTYPES.fullmatch(array.dtype.str):
-            continue  # objects of some kind, which only a pickle could hold
+        array = plain_coordinate(str(name), coordinate.values)
         key = f"coord_{len(arrays)}"
         arrays[key] = array
         coords[str(name)] = {"dims": [str(dim) for dim in coordinate.dims], "array": key, "attrs": plain_attrs(coordinate.attrs)}
     return {"dims": [str(dim) for dim in template.dims], "coords": coords, "attrs": plain_attrs(template.attrs)}, arrays
+
+
+def plain_coordinate(name: str, values: Any) -> Any:
+    """
+    A coordinate as a file can hold it: numbers, times or texts, little-endian.
+
+    Raises
+    ------
+    DocumentError
+        If it holds objects of another kind, which only a pickle could keep.
+    """
+    import numpy as np
+
+    array = np.asarray(values)
+    if array.dtype.kind in "OT" and all(isinstance(item, str) for item in array.ravel()):
+        array = array.astype(str)
+    array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    if not DTYPES.fullmatch(array.dtype.str):
+        kind = type(array.ravel()[0]).__name__ if array.size else array.dtype
+        msg = (
+            f"the coordinate {shown(name)} holds {kind}, which a file can't keep; "
+            "fit data without it (drop_vars, or reset_index for a MultiIndex)"
+        )
+        raise DocumentError(msg, coordinate=name)
+    return array
 
 
 def plain_attrs(attrs: Mapping[Any, Any]) -> dict[str, Any]:
@@ -337,6 +358,10 @@ def read_batch(content: Mapping[str, Any], model: Any = None, arrays: Mapping[st
         msg = f"the axes {axes} are none of data whose maps have the shape {shape}"
         raise UnsafeFileError(msg)
     engine = {key: check_text(content[key], key) for key in ("engine", "engine_reason")}
+    if not isinstance(content["errors"], list) or len(content["errors"]) > MOST_ERRORS:
+        msg = f"errors is {shown(content['errors'])}, where a list of texts belongs"
+        raise UnsafeFileError(msg)
+    errors = [check_text(text, "an error", LONGEST_ERROR) for text in content["errors"]]
     built = _built(content["model"], model, params)
     if not arrays:
         return None
@@ -345,7 +370,7 @@ def read_batch(content: Mapping[str, Any], model: Any = None, arrays: Mapping[st
     from surffit.batch.result import BatchResult
     from surffit.batch.task import Options, Task
 
-    maps = _maps(arrays, shape, len(names["free"]), content["covar"])
+    maps = _maps(arrays, shape, len(names["free"]), content["covar"], errors)
     value = {name: _known(arrays, f"known_{i}", shape) for i, name in enumerate(names["known"])}
     lower, upper = ({name: getattr(params[name], end) for name in rest} for end in ("min", "max"))
     task = Task(
@@ -356,7 +381,7 @@ def read_batch(content: Mapping[str, Any], model: Any = None, arrays: Mapping[st
     name = SimpleNamespace(name=engine["engine"], reason=engine["engine_reason"])
     batch = BatchResult(task, maps, shape, wrap, name, content["complete"], axes=axes, elapsed=None if math.isnan(elapsed) else elapsed)
     for i, one in enumerate(tied):
-        numbers = _array(arrays, f"tied_{i}", (2, *shape)).reshape(2, -1)
+        numbers = _array(arrays, f"tied_{i}", (2, *shape)).reshape(2, math.prod(shape))
         batch._found[f"tied {one}"] = (numbers[0], numbers[1])
     return batch
 
@@ -400,13 +425,13 @@ def _array(arrays: Mapping[str, Any], name: str, shape: tuple[int, ...], dtype: 
     return arrays[name]
 
 
-def _maps(arrays: Mapping[str, Any], shape: tuple[int, ...], n_free: int, covar: bool) -> Any:
+def _maps(arrays: Mapping[str, Any], shape: tuple[int, ...], n_free: int, covar: bool, errors: list[str]) -> Any:
     from surffit.batch.maps import Maps
 
-    values, stderr = (_array(arrays, name, (n_free, *shape)).reshape(n_free, -1) for name in ("values", "stderr"))
+    values, stderr = (_array(arrays, name, (n_free, *shape)).reshape(n_free, math.prod(shape)) for name in ("values", "stderr"))
     numbers = {name: _array(arrays, name, shape, dtype).reshape(-1) for name, dtype in MAPS.items()}
-    whole = _array(arrays, "covar", (n_free, n_free, *shape)).reshape(n_free, n_free, -1) if covar else None
-    return Maps(values=values, stderr=stderr, covar=whole, **numbers)
+    whole = _array(arrays, "covar", (n_free, n_free, *shape)).reshape(n_free, n_free, math.prod(shape)) if covar else None
+    return Maps(values=values, stderr=stderr, covar=whole, errors=errors, **numbers)
 
 
 def _known(arrays: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> Any:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from surffit.exceptions import DocumentError, OptionalDependencyError, UnsafeFileError
 from surffit.io.arrays import DTYPES
-from surffit.io.batches import MAPS, SCHEMA, batch_document, plain_attrs, read_batch
+from surffit.io.batches import MAPS, SCHEMA, batch_document, plain_attrs, plain_coordinate, read_batch
 from surffit.io.checks import exactly, shown
 from surffit.io.files import MAX_BYTES, dumps, parse, path_of, read_text
 
@@ -51,14 +51,9 @@ def save_dataset(batch: Any, path: str | os.PathLike[str], suffix: str) -> None:
     labels = None if batch.labels.template is None else {"dims": list(batch.labels.dims), "coords": {}, "attrs": {}}
     # a file has no room for objects among the attributes
     dataset.attrs = plain_attrs(dataset.attrs)
-    for variable in dataset.variables.values():
-        if DTYPES.fullmatch(variable.dtype.newbyteorder("<").str) is None and variable.dtype.kind not in "OT":
-            msg = f"a coordinate of type {variable.dtype} can't be kept in a {suffix} file; drop it with batch.to_dataset().drop_vars()"
-            raise DocumentError(msg)
-    for name in dataset.coords:
-        dataset[name].attrs = plain_attrs(dataset[name].attrs)
-        if dataset[name].dtype.kind in "OT":
-            dataset[name] = dataset[name].astype(str)
+    for name, coordinate in dataset.coords.items():
+        array = plain_coordinate(str(name), coordinate.values)
+        dataset = dataset.assign_coords({name: (coordinate.dims, array, plain_attrs(coordinate.attrs))})
     dataset.attrs[DOCUMENT] = dumps(batch_document(batch, labels or {}, {}))
     target = Path(os.path.realpath(path_of(path)))
     if suffix == ".zarr":

@@ -82,6 +82,9 @@ def plot_batch(batch: Any, name: str | None = None, *, number: int | None = None
     if ax is not None and fig is not None:
         msg = "both ax and fig are given; give the Axes, or a figure to put new ones into"
         raise ValueError(msg)
+    if not batch.size:
+        msg = f"there are no data sets to draw: the map has the shape {batch.shape}"
+        raise DataError(msg, shape=batch.shape)
     if number is not None or batch.size == 1:
         if name is not None:
             msg = f"name={name!r} has no effect where one data set is shown; leave it away"

@@ -182,6 +182,18 @@ def test_a_single_data_set():
     assert batch.to_dataset()["slope"].shape == ()
 
 
+def test_no_data_sets_at_all():
+    batch = sf.fit_many("linear", np.zeros((5, 0, 3)), axis=0, x=np.arange(5.0), covar=True, workers=1)
+    assert batch.values["slope"].shape == (0, 3)
+    assert batch.best_fit.shape == batch.residual().shape == (5, 0, 3)
+    assert batch.predict(level=0.9, x=0.0)["upper"].shape == (0, 3)
+    assert [len(table) for table in (batch.tidy(0.9), batch.glance(), batch.augment(), batch.to_frame())] == [0, 0, 0, 0]
+    assert "0 fits (0 x 3)" in batch.summary()
+    assert batch._repr_html_()
+    with pytest.raises(DataError, match="there are no data sets to draw"):
+        batch.plot()
+
+
 def test_a_million_rows_take_seconds():
     """Nothing here may go through the data sets one by one."""
     import time

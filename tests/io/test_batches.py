@@ -140,6 +140,41 @@ def test_the_same_batch_gives_the_same_bytes(batch, tmp_path):
         np.testing.assert_array_equal(plain["chisqr"], batch.chisqr)
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_coordinates_that_are_objects(batch, tmp_path, suffix):
+    need(suffix)
+    xr = pytest.importorskip("xarray")
+    template = xr.DataArray(np.zeros((2, 3)), dims=("y", "x"), coords={"kind": ("x", np.array([1, "b", None], dtype=object))})
+    engine = type("Engine", (), {"name": "loop", "reason": ""})
+    other = BatchResult(batch.task, batch.maps, (2, 3), lambda a: template.copy(data=a), engine, True, axes=(0,))
+    with pytest.raises(DocumentError, match="the coordinate 'kind' holds int, which a file can't keep"):
+        other.save(tmp_path / f"fits{suffix}")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_no_data_sets_and_exceptions(tmp_path, suffix):
+    need(suffix)
+
+    def fussy(x, a):
+        if float(a) > 2.9:
+            raise RuntimeError("too \x1b[31m much")
+        return a * x
+
+    x = np.arange(1.0, 5.0)
+    model = sf.SurfaceModel(fussy, independent_vars=["x"])
+    with pytest.warns(sf.exceptions.SurffitWarning, match="CHUNK_FAILED"):
+        batch = sf.fit_many(model, np.array([[1.0], [2.0], [3.0]]) * x, axis=1, params={"a": 1.0}, x=x, engine="loop", workers=1)
+    batch.save(tmp_path / f"fits{suffix}")
+    loaded = sf.load(tmp_path / f"fits{suffix}")
+    assert len(loaded.errors) == len(batch.errors) > 0
+    assert "\x1b" not in loaded.errors[0]
+    assert "RuntimeError: too" in loaded.summary()
+    none = sf.fit_many("linear", np.zeros((4, 0, 3)), axis=0, x=x, covar=True, workers=1)
+    none.save(tmp_path / f"none{suffix}")
+    assert sf.load(tmp_path / f"none{suffix}").shape == (0, 3)
+
+
 def test_refused_paths(batch, tmp_path):
     with pytest.raises(DocumentError, match=r"give a path that ends in .npz, .nc, .zarr"):
         batch.save(tmp_path / "fits.json")
