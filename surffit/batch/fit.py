@@ -98,7 +98,7 @@ def fit_many(
         Where starts of the parameters that must be searched come from, besides `params`. "guess": the model's own, for each data set.
         "grid": the best of several candidates. "coarse", "neighbours": from fits nearby in the map. A dict gives the candidates.
     covar : bool
-        Keep all covariances, shape (M, M, *map).
+        Keep all covariances, shape (M, M, ...).
     engine : str
         "auto", or one of "common", "weighted" (linear models), "traced" (compiled), "lockstep" (numpy), "loop" (one by one).
     workers : int, optional

@@ -82,4 +82,6 @@ def html(batch: BatchResult) -> str:
 
 def _share(part: int, whole: int) -> str:
     share = 100.0 * part / max(1, whole)
+    if 99.0 < share < 100.0:  # not all of them
+        return f"{min(share, 99.9):.1f} %"
     return f"{share:.0f} %" if share >= 1 or not part else f"{share:.2g} %"
