@@ -234,7 +234,8 @@ def kind_of(path: str | os.PathLike[str]) -> str | None:
     """The kind of file by its first bytes: ".npz", ".nc", ".zarr" (a folder), or None for what may be text."""
     text = path_of(path)
     if os.path.isdir(text):
-        return ".zarr"
+        named = text.rstrip("/").endswith(".zarr") or any(os.path.isfile(os.path.join(text, name)) for name in (".zgroup", "zarr.json"))
+        return ".zarr" if named else None
     if not os.path.isfile(text):
         return None  # whoever reads it says what is wrong with it
     with open(text, "rb") as file:
