@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ..core.containers import is_dataarray
-from ..exceptions import DataError, ParameterError
-from ..solve.status import CONVERGED, FAILED, Status
+from ..exceptions import DataError
+from ..solve.status import Status
 from .evaluate import Evaluator
+from .mapped import MapsByName, successful
 from .maps import Maps
 from .named import Labels, NamedMaps, labels_of
 from .task import Task
+from .words import bytes_in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,10 +25,10 @@ if TYPE_CHECKING:
 
     from ..core.result import SurfaceResult
 
-__all__ = ["BatchResult"]
+__all__ = ["BatchResult", "successful"]
 
 
-class BatchResult:
+class BatchResult(MapsByName):
     """
     Fits of one model to many data sets.
 
@@ -131,51 +133,6 @@ class BatchResult:
         return NamedMaps(self.param_names, lambda name: self._map(self._numbers(name)[1]), "stderr")
 
     @property
-    def chisqr(self) -> Any:
-        """Sum of the squared weighted residuals."""
-        return self._map(self.maps.chisqr)
-
-    @property
-    def redchi(self) -> Any:
-        """`chisqr` per degree of freedom."""
-        return self._map(self._redchi())
-
-    @property
-    def nobs(self) -> Any:
-        """Number of points used."""
-        return self._map(self.maps.nobs)
-
-    @property
-    def nfree(self) -> Any:
-        """Degrees of freedom."""
-        return self._map(self.maps.nfree)
-
-    @property
-    def nfev(self) -> Any:
-        """Evaluations of the model."""
-        return self._map(self.maps.nfev)
-
-    @property
-    def status(self) -> Any:
-        """Flags, see `surffit.Status`."""
-        return self._map(self.maps.status)
-
-    @property
-    def errors(self) -> tuple[str, ...]:
-        """Exceptions, each with the data sets that it hit; they have the flag CHUNK_FAILED."""
-        return tuple(self.maps.errors)
-
-    @property
-    def success(self) -> Any:
-        """Whether a minimum was reached."""
-        return self._map(self._success())
-
-    @property
-    def failed(self) -> Any:
-        """Whether no minimum was reached."""
-        return self._map(~self._success())
-
-    @property
     def covar(self) -> Any:
         """
         Covariances of `var_names`, shape (M, M, ...) with the axes of the map last.
@@ -187,35 +144,15 @@ class BatchResult:
         """
         if self.maps.covar is None:
             m = len(self.task.free)
+            size = bytes_in_words(8 * m * m * self.size)
             msg = (
-                f"this batch kept no covariances; fit with covar=True, which takes {_bytes(8 * m * m * self.size)} for {self.size} data "
-                f"sets of {m} parameters, or see those of one fit by to_lmfit(index).covar"
+                f"this batch kept no covariances; fit with covar=True, which takes {size} for {self.size} data sets of {m} parameters, "
+                "or see those of one fit by to_lmfit(index).covar"
             )
             raise DataError(msg, bytes=8 * m * m * self.size)
         return self.maps.covar.reshape(*self.maps.covar.shape[:2], *self.shape)
 
     # ---- flags ---------------------------------------------------------------------------------------------------------
-
-    def where(self, flag: str | Status) -> Any:
-        """
-        Data sets that have a flag.
-
-        Parameters
-        ----------
-        flag : str or Status
-            Such as ``"RUNAWAY"``; several joined by "|" mean any of them.
-
-        Returns
-        -------
-        map of bool
-            Ready to index with; ``numpy.argwhere`` of it lists the places.
-
-        Raises
-        ------
-        ParameterError
-            If there is no such flag.
-        """
-        return self._map((self.maps.status & np.uint32(_flags(flag))) != 0)
 
     def message(self, index: Any = None, **labels: Any) -> str:
         """
@@ -481,9 +418,6 @@ class BatchResult:
             raise DataError(msg)
         return source
 
-    def _map(self, numbers: np.ndarray) -> Any:
-        return self._wrap(numbers.reshape(self.shape))
-
     def _in_data(self, array: np.ndarray, bare: bool = False) -> Any:
         """An array of the shape map + fit axes, in the order of axes and the container that the data came in; `bare`: has no unit."""
         if self._axes is not None:
@@ -499,12 +433,6 @@ class BatchResult:
         if name not in self._found:
             self._found[name] = make()
         return self._found[name]
-
-    def _success(self) -> np.ndarray:
-        return successful(self.maps.status)
-
-    def _redchi(self) -> np.ndarray:
-        return self.maps.chisqr / np.maximum(self.maps.nfree, 1)
 
     def _numbers(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Values and errors of one parameter, shape (n_sets,)."""
@@ -524,32 +452,3 @@ class BatchResult:
         from .tied import tied_numbers
 
         return tied_numbers(self, name)
-
-
-def successful(status: np.ndarray) -> np.ndarray:
-    """`Status.success` of many."""
-    return ((status & np.uint32(CONVERGED)) != 0) & ((status & np.uint32(FAILED)) == 0)
-
-
-def _flags(flag: str | Status) -> Status:
-    if isinstance(flag, Status):
-        return flag
-    found = Status(0)
-    for name in str(flag).split("|"):
-        if name.strip() not in Status.__members__:
-            from difflib import get_close_matches
-
-            close = get_close_matches(name.strip().upper(), list(Status.__members__), n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"the flags are {', '.join(Status.__members__)}"
-            msg = f"there is no flag {name.strip()!r}; {hint}"
-            raise ParameterError(msg, flag=name)
-        found |= Status[name.strip()]
-    return found
-
-
-def _bytes(count: float) -> str:
-    for unit in ("bytes", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} GB"

@@ -12,7 +12,7 @@ from ..solve.status import CONVERGED, SENTENCES, Status
 if TYPE_CHECKING:
     from .result import BatchResult
 
-__all__ = ["counts", "html", "short", "summary"]
+__all__ = ["bytes_in_words", "counts", "html", "short", "summary"]
 
 
 def counts(status: np.ndarray) -> dict[Status, int]:
@@ -85,3 +85,12 @@ def _share(part: int, whole: int) -> str:
     if 99.0 < share < 100.0:  # not all of them
         return f"{min(share, 99.9):.1f} %"
     return f"{share:.0f} %" if share >= 1 or not part else f"{share:.2g} %"
+
+
+def bytes_in_words(count: float) -> str:
+    """A size in memory: 24.3 MB."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
