@@ -126,7 +126,9 @@ class RowModel:
             f = self.value(p, known, x)
             J = np.empty((n, M, f.shape[1]))
             for k in range(M):
-                J[:, k] = self._complex(p, known, x, k) if self.derivatives == "complex-step" else self._differ(p, known, x, k, f, lower, upper)
+                J[:, k] = (
+                    self._complex(p, known, x, k) if self.derivatives == "complex-step" else self._differ(p, known, x, k, f, lower, upper)
+                )
             return f, J
         f0, columns = self._full(_columns(p), (), _columns(known), [x[j] for j in self._order])
         shape = (n, x[0].shape[-1] if x else 1)
