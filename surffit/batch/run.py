@@ -14,7 +14,7 @@ from ..solve.status import Status
 from .maps import Maps
 from .plan import Engine
 from .slabs import Block
-from .task import Task
+from .task import Options, Task
 
 __all__ = ["run", "workers_here"]
 
@@ -51,7 +51,9 @@ def run(task: Task, engine: Engine, progress: Any = False) -> tuple[Maps, bool]:
     """
     n = task.source.n_sets
     maps = Maps.empty(len(task.free), n, task.options.covar)
-    blocks = task.source.blocks(task.options.block)
+    # fast engines do more at a time, unless the size is stated
+    stated = task.options.block != Options.block
+    blocks = task.source.blocks(task.options.block if stated else getattr(engine, "block", Options.block))
     workers = min(workers_here(task.options.workers), max(1, len(blocks)))
     left = set(range(len(blocks)))
     complete = True
