@@ -22,7 +22,7 @@ from .maps import Maps
 from .plan import Engine
 from .report import Report
 from .slabs import Block
-from .task import Task
+from .task import Options, Task
 
 __all__ = ["run", "workers_here"]
 
@@ -106,8 +106,9 @@ def run(task: Task, engine: Engine, progress: Any = False, on_error: str = "flag
         remedy = "pass covar=False" if task.options.covar else "fit in parts, see fit_store"
         msg = f"the maps of {n} data sets need {gigabytes:.1f} GB of memory; {remedy}"
         raise DataError(msg) from err
-    # engines that take long for one data set ask for small blocks: interrupts and progress wait for one
-    blocks = task.source.blocks(min(task.options.block, getattr(engine, "block", task.options.block)))
+    # fast engines ask for large blocks, slow ones for small ones, since interrupts and progress wait for one
+    own = getattr(engine, "block", Options.block)
+    blocks = task.source.blocks(own if task.options.block == Options.block else min(own, task.options.block))
     work = _Work(task, engine, maps, on_error == "raise")
     done = np.zeros(len(blocks), dtype=bool)
     complete = True
