@@ -32,6 +32,12 @@ def fit_many(
     covar: bool = False,
     workers: int | None = None,
     block: int = 4096,
+    clip: Any = None,
+    clip_all: bool = False,
+    nsigma: float = 5.0,
+    maxiters: int = 5,
+    start: Any = None,
+    max_nfev: int = 60,
     **variables: Any,
 ) -> BatchResult:
     """Fit a model to many data sets."""
@@ -39,7 +45,10 @@ def fit_many(
     axes = tuple(sorted(a % data.ndim for a in np.atleast_1d(axis).tolist()))
     variables = {**variables, **(coords or {})}
     cube = open_cube(data, axes, variables, sigma, weights, mask, nan_policy)
-    options = Options(scale_covar=scale_covar, covar=covar, workers=workers, block=block)
+    options = Options(
+        scale_covar=scale_covar, covar=covar, workers=workers, block=block, clip="studentized" if clip is True else clip or None,
+        clip_all=clip_all, nsigma=nsigma, maxiters=maxiters, start=start, max_nfev=max_nfev,
+    )  # fmt: skip
     task = make_task(model, cube, params, tuple(variables), options, {})
     chosen = choose(task, engine)
     maps, complete = run(task, chosen, progress)

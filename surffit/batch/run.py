@@ -51,7 +51,7 @@ def run(task: Task, engine: Engine, progress: Any = False) -> tuple[Maps, bool]:
     """
     n = task.source.n_sets
     maps = Maps.empty(len(task.free), n, task.options.covar)
-    blocks = task.source.blocks(task.options.block)
+    blocks = task.source.blocks(min(task.options.block, getattr(engine, "most", task.options.block)))
     workers = min(workers_here(task.options.workers), max(1, len(blocks)))
     left = set(range(len(blocks)))
     complete = True
