@@ -43,7 +43,7 @@ def pack(file: IO[bytes], text: Mapping[str, str], arrays: Mapping[str, Any]) ->
             archive.writestr(zipfile.ZipInfo(name), words.encode("utf-8"))
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+                np.lib.format.write_array(member, np.asarray(array, order="C"), version=(1, 0), allow_pickle=False)
 
 
 def unpack(raw: bytes, where: str) -> dict[str, bytes]:
