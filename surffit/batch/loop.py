@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.parameters import copy_parameters
-from ..exceptions import DataError, ParameterError, SurffitWarning, TooFewPointsError
+from ..exceptions import NonFiniteError, ParameterError, SurffitWarning, TooFewPointsError
 from ..kernels.warned import filtered
 from ..solve.status import Status
 from .candidates import own_guess
@@ -45,18 +45,16 @@ class LoopEngine:
 
     Attributes
     ----------
-    most : int
+    block : int
         Data sets in a block at most: they are slow, and an interrupt waits for the block's end.
     """
 
     name = "loop"
-    most = 64
+    block = 64
 
     def __init__(self, task: Task, reason: str) -> None:
         self.task, self.reason = task, reason
         self._lock = threading.Lock()
-        self._first: Exception | None = None
-        self._faults = 0
         self._model: RowModel | None = None
         self._starts: Starts | None = None
         if task.options.start is not None:
@@ -78,7 +76,7 @@ class LoopEngine:
         Raises
         ------
         Exception
-            What the model raised, if it raised for every data set of the whole batch.
+            What the model raises. The run then looks for the data set that is to blame.
         """
         task, rows = self.task, self.task.source.rows(block)
         lower, upper = task.of(task.lower, task.free, block), task.of(task.upper, task.free, block)
@@ -142,32 +140,15 @@ class LoopEngine:
                 )
         except TooFewPointsError:
             out.fail(one, Status.FEW_POINTS)
-        except (DataError, ParameterError) as err:
+        except (NonFiniteError, ParameterError):
             out.fail(one, Status.NONFINITE_START)
-            self._fault(err, getattr(err, "status", None) is None)
-        except Exception as err:  # noqa: BLE001 - a user's function may raise anything; one data set must not stop the others
-            out.fail(one, Status.NONFINITE_START)
-            self._fault(err, True)
         else:
-            self._fault(None, False)
             out.values[:, q] = [result.params[name].value for name in task.free]
             out.stderr[:, q] = [result.params[name].stderr for name in task.free]
             out.chisqr[q], out.nfree[q], out.nfev[q] = result.chisqr, result.nfree, result.nfev
             out.status[q] = int(result.status)
             if out.covar is not None:
                 out.covar[..., q] = _covariance(result, task.free)
-
-    def _fault(self, error: Exception | None, counts: bool) -> None:
-        """Note what a data set raised; where all of them raise, the fault is not the data's."""
-        with self._lock:
-            if error is None:
-                self._faults = -1
-            elif counts and self._faults >= 0:
-                self._first = self._first or error
-                if type(error) is type(self._first):
-                    self._faults += 1
-            if self._faults == self.task.source.n_sets and self._first is not None:
-                raise self._first
 
 
 def _covariance(result: Any, names: tuple[str, ...]) -> np.ndarray:
