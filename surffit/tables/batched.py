@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -27,7 +26,6 @@ from surffit.tables.columns import Columns
 from surffit.tables.grouping import Grouping
 from surffit.tables.groups import Group, TableResult
 from surffit.tables.pointwise import Points
-from surffit.tables.starts import PerGroup, guessed_starts
 from surffit.tables.verbs import GLANCE
 
 __all__ = ["BatchTable", "batch_task", "fit_batch"]
@@ -230,7 +228,7 @@ def why_not(model: Any, columns: Columns, options: Mapping[str, Any]) -> str | N
 
 
 def batch_task(
-    model: Any, params: Any, own: PerGroup, columns: Columns, grouping: Grouping, options: Mapping[str, Any], workers: int | None = None
+    model: Any, params: Any, columns: Columns, grouping: Grouping, options: Mapping[str, Any], workers: int | None = None
 ) -> Task | str:
     """
     The groups as a task for the batch engines, or why they can't be one.
@@ -238,17 +236,21 @@ def batch_task(
     Parameters
     ----------
     model : SurfaceModel
-    params : Parameters or None
-    own : PerGroup
-        Numbers that differ from group to group.
+    params : Parameters, mapping or None
+        A mapping's numbers may be arrays, one element per group.
     columns : Columns
     grouping : Grouping
     options : mapping
         Keywords of the ordinary fit.
+    workers : int, optional
+        Threads.
+
+    Raises
+    ------
+    ParameterError
+        If nothing varies, or a parameter that must be searched has no start.
     """
     from surffit.batch.door import make_task
-    from surffit.core.guessing import unstarted
-    from surffit.core.parameters import check_parameters
 
     refused = why_not(model, columns, options)
     if refused is not None:
@@ -261,24 +263,8 @@ def batch_task(
         return "the errors are no real numbers"
     y = columns.data.to_numpy()[grouping.order]
     source = ragged(y, coordinates(columns, grouping, names), grouping.offsets, omit=options["nan_policy"] == "omit", **errors)
-    if params is not None:
-        check_parameters(params)
     known = {name: value for name, value in columns.coords.items() if name not in names}
-    how = Options(scale_covar=bool(options["scale_covar"]), workers=workers)
-    task = make_task(model, source, params, names, how, known)
-    if not task.free:
-        return "every parameter is fixed"
-    if task.tied:
-        task = replace(task, options=replace(how, covar=True))
-    task = replace(task, value={**task.value, **own.values})
-    stale = set(unstarted(model, {})) if params is None else set()
-    lacking = [name for name in task.nonlinear if name in stale or np.isnan(task.value[name]).any()]
-    if lacking:
-        starts = guessed_starts(task, source, lacking)
-        if starts is None:
-            return f"{', '.join(lacking)} {'has' if len(lacking) == 1 else 'have'} no start"
-        task = replace(task, value={**task.value, **starts})
-    return task
+    return make_task(model, source, params, names, Options(scale_covar=bool(options["scale_covar"]), workers=workers), known)
 
 
 def fit_batch(task: Task, grouping: Grouping, columns: Columns, refit: Refit, omit: bool, engine: str, progress: Any) -> BatchTable | str:
@@ -291,7 +277,11 @@ def fit_batch(task: Task, grouping: Grouping, columns: Columns, refit: Refit, om
         return "no engine takes it"
     if chosen.name == "loop":
         return chosen.reason
-    maps, complete = run(task, chosen, progress)
+
+    def report(done: int, total: int, info: Mapping[str, Any]) -> None:
+        progress(done, total, info["text"])
+
+    maps, complete = run(task, chosen, report if callable(progress) else progress)
     batch = BatchResult(task, maps, (len(grouping),), lambda a: a, chosen, complete)
     _settle(maps.status)
     return BatchTable(grouping, batch, columns, refit, omit)

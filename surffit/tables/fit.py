@@ -161,7 +161,7 @@ def _fit_groups(
     if reason is None:
         from surffit.tables.batched import batch_task, fit_batch
 
-        task = batch_task(model, params, own, columns, grouping, options)
+        task = batch_task(model, own.whole, columns, grouping, options)
         answer = task if isinstance(task, str) else fit_batch(task, grouping, columns, refit, policy == "omit", engine, progress)
         if not isinstance(answer, str):
             return answer

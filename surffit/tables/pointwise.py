@@ -98,7 +98,8 @@ class Points:
             unit = np.repeat(np.where(size > 0, size, 1.0), self.source.lengths)  # squares of 1e200 are no numbers
             left = np.where(self.used, self.residual(), 0.0)
             total = np.add.reduceat((spread / unit) ** 2, begin)
-            return np.asarray(1.0 - np.add.reduceat((left / unit) ** 2, begin) / np.maximum(total, 1e-300))
+            # without spread there is nothing to explain
+            return np.asarray(1.0 - np.add.reduceat((left / unit) ** 2, begin) / np.where(total > 0, total, np.nan))
 
     def studentised(self) -> np.ndarray:
         """Residuals over their own errors s_i sqrt(1 - h_i); nan where excluded, and where a group has no error to offer."""

@@ -1,9 +1,8 @@
-"""Starts of the groups of a table: given for each group, or guessed from its data."""
+"""Starts that differ from group to group."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +12,7 @@ import pandas as pd
 from surffit.exceptions import ParameterError
 from surffit.tables.grouping import Grouping
 
-__all__ = ["PerGroup", "guessed_starts", "own_starts"]
+__all__ = ["PerGroup", "own_starts"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,9 +23,12 @@ class PerGroup:
     Attributes
     ----------
     values : dict of str to ndarray, shape (groups,)
+    whole : Parameters, mapping or None
+        All that was given, these arrays in their places.
     """
 
     values: dict[str, np.ndarray] = field(default_factory=dict)
+    whole: Any = None
 
     def set(self, params: Any, q: int) -> None:
         """Put those of one group into its Parameters."""
@@ -57,8 +59,8 @@ def own_starts(params: Any, grouping: Grouping | None) -> tuple[Any, PerGroup]:
         If there are no groups, or one of them has no number.
     """
     if not isinstance(params, Mapping) or hasattr(params, "valuesdict"):
-        return params, PerGroup()
-    plain: dict[str, Any] = dict(params)
+        return params, PerGroup(whole=params)
+    plain, whole = dict(params), dict(params)
     own: dict[str, np.ndarray] = {}
     for name, entry in params.items():
         series = entry.get("value") if isinstance(entry, Mapping) else entry
@@ -70,7 +72,8 @@ def own_starts(params: Any, grouping: Grouping | None) -> tuple[Any, PerGroup]:
         own[name] = column = _by_key(name, series, grouping)
         first = float(column[0]) if len(column) else 0.0
         plain[name] = {**entry, "value": first} if isinstance(entry, Mapping) else first
-    return plain, PerGroup(own)
+        whole[name] = {**entry, "value": column} if isinstance(entry, Mapping) else column
+    return plain, PerGroup(own, whole)
 
 
 def _by_key(name: str, series: pd.Series, grouping: Grouping) -> np.ndarray:
@@ -86,38 +89,3 @@ def _by_key(name: str, series: pd.Series, grouping: Grouping) -> np.ndarray:
         msg = f"params[{name!r}] has no number for the group {grouping.label(int(lost[0]))}{more}; its index must hold the groups' keys"
         raise ParameterError(msg, name=name, count=len(lost))
     return np.asarray(column)
-
-
-def guessed_starts(task: Any, source: Any, names: list[str]) -> dict[str, np.ndarray] | None:
-    """
-    Starts by the model's own guess, one group after the other; nan where it fails.
-
-    Parameters
-    ----------
-    task : Task
-    source : Ragged
-    names : list of str
-        Parameters that need one.
-
-    Returns
-    -------
-    dict of str to ndarray, shape (groups,), or None
-        None if the model has no guess, or one that doesn't know all of the names.
-    """
-    import lmfit
-
-    if type(task.model).guess is lmfit.Model.guess:
-        return None
-    out = {name: np.full(source.n_sets, np.nan) for name in names}
-    unknown = 0
-    for q in range(source.n_sets):
-        cut = slice(source.offsets[q], source.offsets[q + 1])
-        used = source.w[cut] != 0
-        coords = {name: x[cut][used] for name, x in zip(task.coordinates, source.x, strict=True)}
-        # a guess that fails is no guess
-        with np.errstate(all="ignore"), suppress(Exception):
-            guessed = task.model.guess(source.y[cut][used], **coords)
-            unknown += any(name not in guessed for name in names)
-            for name, column in out.items():
-                column[q] = guessed[name].value
-    return None if unknown and all(np.isnan(column).all() for column in out.values()) else out
