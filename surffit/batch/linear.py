@@ -134,8 +134,7 @@ class _Linear:
             w = np.ones_like(y)
             if error is not None:
                 w = error.take(here).astype(float)
-                if not cube.inverse:
-                    w = np.where(w > 0, 1.0 / w, np.nan)
+                w = np.where(w >= 0, w, np.nan) if cube.inverse else np.where(w > 0, 1.0 / w, np.nan)
             excluded = w == 0
             if mask is not None:
                 excluded |= mask.take(here) != 0

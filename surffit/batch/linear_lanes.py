@@ -118,6 +118,9 @@ def _common(
         if len(scales):
             for q in range(LANES):
                 b[q] = scales[scale_lanes[s + min(q, m - 1)]]
+            # what is no error (0, negative, nan) is looked at by itself
+            for q in range(LANES):
+                b[q] = b[q] if b[q] > 0.0 else math.nan
             for q in range(LANES):
                 b[q] = 1.0 / (b[q] * b[q]) if inverse else b[q] * b[q]
         # b is sigma^2 now; chi2 is still without it
@@ -128,7 +131,7 @@ def _common(
         wrong = 0.0
         for q in range(LANES):
             limit = critical * (chi2[q] if rms else b[q])
-            row[q] = 0.0 if (row[q] - row[q] == 0.0) & (b[q] > 0.0) & (not worst[q] > limit) else 1.0
+            row[q] = 0.0 if (row[q] - row[q] == 0.0) & (b[q] - b[q] == 0.0) & (b[q] > 0.0) & (not worst[q] > limit) else 1.0
         for q in range(LANES):
             wrong = max(wrong, row[q])
         if wrong > 0.0:
@@ -238,7 +241,7 @@ def _weighted(
             # 0 for what is excluded, 1 for what is used; both factors, as 0 nan is nan
             for q in range(LANES):
                 value, factor = td[q], wd[q]
-                finite = (value - value == 0.0) & (factor - factor == 0.0)
+                finite = (value - value == 0.0) & (factor - factor == 0.0) & (factor >= 0.0)
                 square = factor * factor
                 bad[q] += 0.0 if finite | (factor == 0.0) else 1.0
                 wd[q] = square if finite else 0.0
