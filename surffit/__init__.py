@@ -102,9 +102,12 @@ def __getattr__(name):
 
 
 def _register_accessors():
-    # pandas finds no accessors by itself: they are registered once pandas is loaded, never by loading it.
-    if "pandas" in sys.modules and "surffit.tables" not in sys.modules:
-        import surffit.tables  # noqa: F401 -- for its effect
+    # pandas and xarray find no accessors by themselves: they are registered once these are loaded, never by loading them.
+    if "pandas" in sys.modules:
+        import surffit.tables
+
+        if "xarray" in sys.modules:
+            surffit.tables.register()
 
 
 _register_accessors()

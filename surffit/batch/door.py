@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +137,7 @@ def make_task(
     linear = _linear(model, structure, free)
     tied = tuple(name for name, par in given.params.items() if par.expr)
     known = tuple(name for name in given.params if name not in free and name not in tied)
-    options = _starting(model, structure, given.value, given.unchosen, [name for name in free if name not in linear], options)
+    _starting(model, structure, given.value, given.unchosen, [name for name in free if name not in linear], options)
     return Task(
         model, source, structure, coordinates, free, linear, known, tied, given.value, given.lower, given.upper, given.params, options,
         dict(opts), dict(epochs or {}),
@@ -187,17 +186,17 @@ def _guesses(model: Any, searched: list[str]) -> bool:
 
 def _starting(
     model: Any, structure: Structure | None, value: dict[str, Any], unchosen: tuple[str, ...], searched: list[str], options: Options
-) -> Options:
-    """Where starts come from that nobody gave."""
-    if options.start is not None:
-        return options
+) -> None:
+    """Refuse what has no start and can't get one; forget those that nobody chose where the model has a guess (in place)."""
+    if isinstance(options.start, Mapping):
+        searched = [name for name in searched if name not in options.start]
     guesses = _guesses(model, searched)
     lacking = [name for name in searched if not isinstance(value[name], np.ndarray) and np.isnan(value[name])]
     open_ = [name for name in searched if name in unchosen] if guesses else []
     if guesses and (lacking or open_):
         for name in open_:
-            value[name] = np.nan
-        return replace(options, start="guess")
+            value[name] = np.nan  # `starts` finds one
+        return
     if lacking and structure is not None:
         first = lacking[0]
         msg = (
@@ -206,4 +205,3 @@ def _starting(
             f"give params={{{first!r}: 1.0, ...}} (a number, or a map with one per data set)"
         )
         raise ParameterError(msg, names=tuple(lacking))
-    return options

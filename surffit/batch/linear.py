@@ -17,7 +17,7 @@ from .linear_basis import Basis, conditioned
 from .linear_clip import LOOK, thresholds
 from .linear_design import Columns, Shared, shared_columns, why_not
 from .linear_scratch import Scratch
-from .linear_window import FLOATS, Window, window
+from .linear_window import FLOATS, Field
 from .maps import Maps
 from .slabs import Block, slabs
 from .task import Task
@@ -29,6 +29,7 @@ SCRATCH = 1 << 15  # points gathered at once for normal equations: two tables of
 CHUNK = 1 << 19  # points gathered at once for what is done one by one
 CONVERGED = np.uint32(Status.CONVERGED_GRADIENT)
 NONE = np.zeros(1)
+NOWHERE = np.zeros(1, dtype=np.int64)
 
 
 def offer(task: Task, name: str) -> Common | Weighted | str:
@@ -113,10 +114,18 @@ class _Linear:
         self.look = LOOK[task.options.clip]
         self.critical = thresholds(task.options, len(task.free), task.source.longest)
         self.f0 = shared.f0[used] if shared is not None and len(shared.f0) else np.empty(0)
+        cube = task.source
+        if basis is not None and isinstance(cube, Cube):
+            self.data = Field(cube.y, cube.ndim, used)
+            self.error = None if cube.error is None else Field(cube.error, cube.ndim, used, FLOATS)
+            self.mask = None if cube.mask is None else Field(cube.mask, cube.ndim, used)
 
-    def rest(self, block: Block, out: Maps, sets: np.ndarray, data: Window, error: Window | None, mask: Window | None) -> None:
+    def rest(self, block: Block, out: Maps, sets: np.ndarray) -> None:
         """Fit some data sets of a block of a cube one by one."""
         cube, basis = cast(Cube, self.task.source), cast(Basis, self.basis)
+        data = self.data.at(block)
+        error = None if self.error is None else self.error.at(block)
+        mask = None if self.mask is None else self.mask.at(block)
         D = len(self.used)
         step = max(1, CHUNK // D)
         for begin in range(0, len(sets), step):
@@ -125,8 +134,7 @@ class _Linear:
             w = np.ones_like(y)
             if error is not None:
                 w = error.take(here).astype(float)
-                if not cube.inverse:
-                    w = np.where(w > 0, 1.0 / w, np.nan)
+                w = np.where(w >= 0, w, np.nan) if cube.inverse else np.where(w > 0, 1.0 / w, np.nan)
             excluded = w == 0
             if mask is not None:
                 excluded |= mask.take(here) != 0
@@ -196,12 +204,14 @@ class Common(_Linear):
     """
 
     name = "common"
+    block = 16_384
 
     def __init__(self, task: Task, shared: Shared, basis: Basis, used: np.ndarray, along: np.ndarray, factor: np.ndarray | None) -> None:
         super().__init__(task, shared, basis, used)
         words = "one pseudo-inverse serves all data sets"
         self.reason = f"{words}, {basis.how}" if basis.how else words
-        self.along, self.factor = along, factor
+        self.along = along
+        self.factor = None if factor is None else Field(factor, cast(Cube, task.source).ndim, np.zeros(1, dtype=np.intp), FLOATS)
         A = basis.V * along
         Q, R = np.linalg.qr(A.T)
         # the kernel sums four points at a time
@@ -219,10 +229,12 @@ class Common(_Linear):
 
         task, basis, cube = self.task, cast(Basis, self.basis), cast(Cube, self.task.source)
         K, n = len(task.free), len(self.used)
-        data = window(cube.y, block, cube.ndim).at(self.used)
-        scale = None if self.factor is None else window(self.factor, block, cube.ndim, FLOATS)
-        kernel = common_kernel(data.base.dtype.str[1:], "f8" if scale is None else scale.base.dtype.str[1:])
-        scales = (np.zeros(1, dtype=np.int64), np.empty(0)) if scale is None else (scale.lanes, scale.base)
+        data = self.data.at(block)
+        factor = (np.empty(0), NOWHERE)
+        if self.factor is not None:
+            scale = self.factor.at(block)
+            factor = (scale.base, scale.lanes)
+        kernel = common_kernel(self.data.kind, "f8" if self.factor is None else self.factor.kind)
         one = np.zeros(K) if basis.one is None else basis.one
         model = (self.f0, self.V, self.B, basis.T, one, basis.one is not None, self.along**2, self.lever, self.C)
         nfree = n - K if task.options.scale_covar else -1
@@ -230,12 +242,11 @@ class Common(_Linear):
         covar = np.empty((0, 0, 0)) if out.covar is None else out.covar
         limit = self.critical[n]
         results = (out.values, out.stderr, out.chisqr, covar, again)
-        kernel(data.base, data.lanes, data.points, *scales, cube.inverse, *model, nfree, limit, self.look != 2, *results)
+        kernel(data.base, data.lanes, data.points, data.together, *factor, cube.inverse, *model, nfree, limit, self.look != 2, *results)
         out.nobs[:], out.nfree[:], out.nfev[:], out.status[:] = n, n - K, 1, CONVERGED
         sets = np.flatnonzero(again)
         if len(sets):
-            error = None if cube.error is None else window(cube.error, block, cube.ndim, FLOATS).at(self.used)
-            self.rest(block, out, sets, data, error, None)
+            self.rest(block, out, sets)
 
 
 class Weighted(_Linear):
@@ -280,7 +291,7 @@ class Weighted(_Linear):
             return
         cube = cast(Cube, self.task.source)
         if not self.lanes:
-            self._rest(block, out, np.arange(block.size))
+            self.rest(block, out, np.arange(block.size))
             return
         again = np.zeros(block.size, dtype=np.uint8)
         D, whole = cube.longest, cast(Any, (*block.index, ...))
@@ -295,7 +306,7 @@ class Weighted(_Linear):
             self._normal(scratch, out.part(run), again[run.start : run.stop])
         sets = np.flatnonzero(again)
         if len(sets):
-            self._rest(block, out, sets)
+            self.rest(block, out, sets)
 
     def _normal(self, scratch: Scratch, out: Maps, again: np.ndarray) -> None:
         """Normal equations of what was gathered."""
@@ -312,12 +323,6 @@ class Weighted(_Linear):
         weighted_kernel()(scratch.y, scratch.error, kind, scratch.mask, *model, *how, *results)
         np.subtract(out.nobs, K, out=out.nfree)
         out.nfev[:], out.status[:] = 1, CONVERGED
-
-    def _rest(self, block: Block, out: Maps, sets: np.ndarray) -> None:
-        cube = cast(Cube, self.task.source)
-        error = None if cube.error is None else window(cube.error, block, cube.ndim, FLOATS)
-        mask = None if cube.mask is None else window(cube.mask, block, cube.ndim)
-        self.rest(block, out, sets, window(cube.y, block, cube.ndim), error, mask)
 
     def _own_columns(self, block: Block, out: Maps) -> None:
         """Data sets with columns of their own."""

@@ -26,32 +26,8 @@ LANES = 64
 FLAGS = {"fastmath": {"contract"}, "error_model": "numpy"}
 
 
-@compiled(**FLAGS)
-def neighbours(lanes, s, m):
-    """Whether 64 data sets lie side by side."""
-    together = m == LANES
-    if together:
-        for q in range(LANES):
-            together &= lanes[s + q] == lanes[s] + q
-    return together
-
-
-@compiled(**FLAGS)
-def load(base, lanes, together, s, m, point, table, d):
-    """One point of up to 64 data sets into row d of a table; missing lanes repeat the last."""
-    if together:
-        # a slice: the compiler need not fear negative indices
-        begin = lanes[s] + point
-        run = base[begin : begin + LANES]
-        for q in range(LANES):
-            table[d, q] = run[q]
-    else:
-        for q in range(LANES):
-            table[d, q] = base[lanes[s + min(q, m - 1)] + point]
-
-
 def _common(
-    base, lanes, points, scale_lanes, scales, inverse, f0, V, B, T, one, subtract, a2, lever, C, nfree, critical, rms,
+    base, lanes, points, together, scales, scale_lanes, inverse, f0, V, B, T, one, subtract, a2, lever, C, nfree, critical, rms,
     values, stderr, chisqr, covar, again,
 ):  # fmt: skip
     """
@@ -59,7 +35,7 @@ def _common(
 
     Parameters
     ----------
-    base, lanes, points : as in `Window`
+    base, lanes, points, together : as in `Window`
     scales, scale_lanes : ndarray
         Factor of the weights of each data set (its inverse where not `inverse`).
     f0 : ndarray, shape (D,) or (0,)
@@ -83,22 +59,38 @@ def _common(
     n = len(lanes)
     t = np.zeros((D + 3, LANES))
     g = np.zeros((K + 1, LANES))
-    y0 = np.zeros((1, LANES))
+    y0 = np.zeros(LANES)
     chi2 = np.empty(LANES)
     worst = np.empty(LANES)
-    b = np.ones((1, LANES))
+    b = np.ones(LANES)
     s2 = np.empty(LANES)
+    deviation = np.empty(LANES)
     row = np.empty(LANES)
     for s in range(0, n, LANES):
         m = min(LANES, n - s)
-        together = neighbours(lanes, s, m)
-        if subtract:
-            load(base, lanes, together, s, m, points[0], y0, 0)
-        for d in range(D):
-            load(base, lanes, together, s, m, points[d], t, d)
-            away = f0[d] if len(f0) else 0.0
+        # a slice: the compiler need not fear negative indices; missing lanes repeat the last
+        whole = together and m == LANES
+        if subtract and whole:
+            begin = lanes[s] + points[0]
+            run = base[begin : begin + LANES]
             for q in range(LANES):
-                t[d, q] = (t[d, q] - y0[0, q]) - away
+                y0[q] = run[q]
+        elif subtract:
+            for q in range(LANES):
+                y0[q] = base[lanes[s + min(q, m - 1)] + points[0]]
+        for d in range(D):
+            if whole:
+                begin = lanes[s] + points[d]
+                run = base[begin : begin + LANES]
+                for q in range(LANES):
+                    t[d, q] = run[q] - y0[q]
+            else:
+                for q in range(LANES):
+                    t[d, q] = base[lanes[s + min(q, m - 1)] + points[d]] - y0[q]
+        for d in range(len(f0)):
+            away = f0[d]
+            for q in range(LANES):
+                t[d, q] -= away
         for i in range(K):
             for q in range(LANES):
                 row[q] = 0.0
@@ -124,18 +116,22 @@ def _common(
                 for q in range(LANES):
                     worst[q] = max(worst[q], factor * (t[d, q] * t[d, q]))
         if len(scales):
-            load(scales, scale_lanes, neighbours(scale_lanes, s, m), s, m, 0, b, 0)
             for q in range(LANES):
-                b[0, q] = 1.0 / (b[0, q] * b[0, q]) if inverse else b[0, q] * b[0, q]
+                b[q] = scales[scale_lanes[s + min(q, m - 1)]]
+            # what is no error (0, negative, nan) is looked at by itself
+            for q in range(LANES):
+                b[q] = b[q] if b[q] > 0.0 else math.nan
+            for q in range(LANES):
+                b[q] = 1.0 / (b[q] * b[q]) if inverse else b[q] * b[q]
         # b is sigma^2 now; chi2 is still without it
         for q in range(LANES):
-            row[q] = chi2[q] / b[0, q]
+            row[q] = chi2[q] / b[q]
         for q in range(m):
             chisqr[s + q] = row[q]
         wrong = 0.0
         for q in range(LANES):
-            limit = critical * (chi2[q] if rms else b[0, q])
-            row[q] = 0.0 if (row[q] - row[q] == 0.0) & (b[0, q] > 0.0) & (not worst[q] > limit) else 1.0
+            limit = critical * (chi2[q] if rms else b[q])
+            row[q] = 0.0 if (row[q] - row[q] == 0.0) & (b[q] - b[q] == 0.0) & (b[q] > 0.0) & (not worst[q] > limit) else 1.0
         for q in range(LANES):
             wrong = max(wrong, row[q])
         if wrong > 0.0:
@@ -143,23 +139,25 @@ def _common(
                 again[s + q] = row[q] != 0.0
         part = 1.0 / nfree if nfree > 0 else math.nan
         for q in range(LANES):
-            s2[q] = part * chi2[q] if nfree >= 0 else b[0, q]
+            s2[q] = part * chi2[q] if nfree >= 0 else b[q]
+        for q in range(LANES):
+            deviation[q] = math.sqrt(s2[q])
         for k in range(K):
             factor = one[k]
             for q in range(LANES):
-                row[q] = factor * y0[0, q]
+                row[q] = factor * y0[q]
             for i in range(K):
                 factor = T[k, i]
                 if factor != 0.0:
                     for q in range(LANES):
                         row[q] += factor * g[i, q]
+            place = values[k, s : s + m]
             for q in range(m):
-                values[k, s + q] = row[q]
-            factor = C[k, k]
-            for q in range(LANES):
-                row[q] = math.sqrt(factor * s2[q])
+                place[q] = row[q]
+            factor = math.sqrt(C[k, k])
+            place = stderr[k, s : s + m]
             for q in range(m):
-                stderr[k, s + q] = row[q]
+                place[q] = factor * deviation[q]
             if covar.shape[0]:
                 for j in range(K):
                     factor = C[k, j]
@@ -225,23 +223,33 @@ def _weighted(
             bad[q] = 0.0
             first[q] = 0.0
         for d in range(D):
+            # slices: the compiler need not fear negative indices
+            td, wd = t[d, s : s + LANES], w[d, s : s + LANES]
             if wkind == 0:
                 for q in range(LANES):
-                    w[d, s + q] = 1.0
+                    wd[q] = 1.0
             elif wkind == 2:
                 for q in range(LANES):
-                    w[d, s + q] = 1.0 / w[d, s + q] if w[d, s + q] > 0.0 else math.nan
+                    sigma = wd[q]
+                    inverse = 1.0 / sigma
+                    wd[q] = inverse if sigma > 0.0 else math.nan
             if masked:
+                md = mask[d, s : s + LANES]
                 for q in range(LANES):
-                    w[d, s + q] = 0.0 if mask[d, s + q] else w[d, s + q]
+                    value = wd[q]
+                    wd[q] = 0.0 if md[q] else value
             # 0 for what is excluded, 1 for what is used; both factors, as 0 nan is nan
             for q in range(LANES):
-                finite = (t[d, s + q] - t[d, s + q] == 0.0) & (w[d, s + q] - w[d, s + q] == 0.0)
-                bad[q] += 0.0 if finite | (w[d, s + q] == 0.0) else 1.0
-                w[d, s + q] = w[d, s + q] * w[d, s + q] if finite else 0.0
+                value, factor = td[q], wd[q]
+                finite = (value - value == 0.0) & (factor - factor == 0.0) & (factor >= 0.0)
+                square = factor * factor
+                bad[q] += 0.0 if finite | (factor == 0.0) else 1.0
+                wd[q] = square if finite else 0.0
             for q in range(LANES):
-                first[q] = t[d, s + q] if (w[d, s + q] > 0.0) & (count[q] == 0.0) else first[q]
-                count[q] += 1.0 if w[d, s + q] > 0.0 else 0.0
+                value, before = td[q], first[q]
+                first[q] = value if (wd[q] > 0.0) & (count[q] == 0.0) else before
+            for q in range(LANES):
+                count[q] += 1.0 if wd[q] > 0.0 else 0.0
         for q in range(LANES):
             first[q] = first[q] if subtract else 0.0
         for i in range(NP):
@@ -251,15 +259,17 @@ def _weighted(
             for q in range(LANES):
                 b[i, q] = 0.0
         for d in range(D):
+            td, wd = t[d, s : s + LANES], w[d, s : s + LANES]
             away = f0[d] if len(f0) else 0.0
             for q in range(LANES):
-                t[d, s + q] = (t[d, s + q] - first[q]) - away if w[d, s + q] > 0.0 else 0.0
+                value = (td[q] - first[q]) - away
+                td[q] = value if wd[q] > 0.0 else 0.0
             for i in range(K):
                 factor = V[i, d]
                 for q in range(LANES):
-                    row[q] = factor * w[d, s + q]
+                    row[q] = factor * wd[q]
                 for q in range(LANES):
-                    b[i, q] += row[q] * t[d, s + q]
+                    b[i, q] += row[q] * td[q]
                 for j in range(i, K):
                     factor = V[j, d]
                     ij = at[i, j]
@@ -317,14 +327,16 @@ def _weighted(
             chi2[q] = 0.0
             worst[q] = 0.0
         for d in range(D):
+            td, wd = t[d, s : s + LANES], w[d, s : s + LANES]
             for i in range(K):
                 factor = V[i, d]
                 for q in range(LANES):
-                    t[d, s + q] -= factor * b[i, q]
+                    td[q] -= factor * b[i, q]
             for q in range(LANES):
-                chi2[q] += w[d, s + q] * (t[d, s + q] * t[d, s + q])
+                chi2[q] += wd[q] * (td[q] * td[q])
         if look:
             for d in range(D):
+                td, wd = t[d, s : s + LANES], w[d, s : s + LANES]
                 for q in range(LANES):
                     row[q] = 0.0
                 if look < 3:
@@ -340,8 +352,8 @@ def _weighted(
                         for q in range(LANES):
                             row[q] += u[i, q] * u[i, q] * diagonal[i, q]
                 for q in range(LANES):
-                    rest = 1.0 - w[d, s + q] * row[q]
-                    size = w[d, s + q] * (t[d, s + q] * t[d, s + q]) / rest
+                    rest = 1.0 - wd[q] * row[q]
+                    size = wd[q] * (td[q] * td[q]) / rest
                     size = size if rest > 1e-10 else 0.0
                     worst[q] = max(worst[q], size)
         for q in range(m):
@@ -367,8 +379,9 @@ def _weighted(
                 if factor != 0.0:
                     for q in range(LANES):
                         row[q] += factor * b[i, q]
+            place = values[k, s : s + m]
             for q in range(m):
-                values[k, s + q] = row[q]
+                place[q] = row[q]
             for q in range(LANES):
                 row[q] = 0.0
             for i in range(K):
@@ -377,8 +390,9 @@ def _weighted(
                     row[q] += M[ik, q] * M[ik, q] * diagonal[i, q]
             for q in range(LANES):
                 row[q] = math.sqrt(row[q] * s2[q])
+            place = stderr[k, s : s + m]
             for q in range(m):
-                stderr[k, s + q] = row[q]
+                place[q] = row[q]
             for j in range(K if covar.shape[0] else 0):
                 for q in range(LANES):
                     row[q] = 0.0
@@ -402,7 +416,7 @@ def _memory(kind: str) -> Any:
 @cache
 def common_kernel(kind: str, error: str) -> Any:
     """`_common` for data and errors of these number types ("f4", "u2", ...), compiled on first use."""
-    data = (_memory(kind), OFFSETS, OFFSETS, OFFSETS, _memory(error), boolean)
+    data = (_memory(kind), OFFSETS, OFFSETS, boolean, _memory(error), OFFSETS, boolean)
     model = (LINE, TABLE, TABLE, TABLE, LINE, boolean, LINE, LINE, TABLE, int64, float64, boolean)
     return compiled(void(*data, *model, RESULTS, RESULTS, RESULT, PAIRS, uint8[::1]), **FLAGS)(_common)
 

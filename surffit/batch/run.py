@@ -22,7 +22,7 @@ from .maps import Maps
 from .plan import Engine
 from .report import Report
 from .slabs import Block
-from .task import Task
+from .task import Options, Task
 
 __all__ = ["run", "workers_here"]
 
@@ -95,6 +95,8 @@ def run(task: Task, engine: Engine, progress: Any = False, on_error: str = "flag
     ------
     DataError
         If the maps don't fit into memory.
+    Exception
+        What the model's function raised, if it did so for every data set.
     """
     n, m = task.source.n_sets, len(task.free)
     try:
@@ -104,8 +106,9 @@ def run(task: Task, engine: Engine, progress: Any = False, on_error: str = "flag
         remedy = "pass covar=False" if task.options.covar else "fit in parts, see fit_store"
         msg = f"the maps of {n} data sets need {gigabytes:.1f} GB of memory; {remedy}"
         raise DataError(msg) from err
-    # engines that take long for one data set ask for small blocks: interrupts and progress wait for one
-    blocks = task.source.blocks(min(task.options.block, getattr(engine, "block", task.options.block)))
+    # fast engines ask for large blocks, slow ones for small ones, since interrupts and progress wait for one
+    own = getattr(engine, "block", Options.block)
+    blocks = task.source.blocks(own if task.options.block == Options.block else min(own, task.options.block))
     work = _Work(task, engine, maps, on_error == "raise")
     done = np.zeros(len(blocks), dtype=bool)
     complete = True
@@ -124,6 +127,8 @@ def run(task: Task, engine: Engine, progress: Any = False, on_error: str = "flag
         part = maps.part(blocks[number])
         part.status[:] = 0
         part.fail(slice(None), Status.ABORTED)
+    if complete and work.failed == n > 1 and work.first is not None and work.alike:
+        raise work.first  # no data set is to blame for what all of them raise
     if maps.errors:
         many = f" (and {len(maps.errors) - 1} more of such; see .errors)" if len(maps.errors) > 1 else ""
         msg = f"{work.failed} of {n} data sets could not be fitted and have the flag CHUNK_FAILED: {maps.errors[0]}{many}"
@@ -138,6 +143,8 @@ class _Work:
         self.engine, self.maps, self.raises = engine, maps, raises
         self.ties = Ties(task) if task.tied else None
         self.failed = 0
+        self.first: Exception | None = None
+        self.alike = True
 
     def __call__(self, block: Block) -> None:
         # numpy's error state belongs to the thread
@@ -164,6 +171,9 @@ class _Work:
                 return
         except Exception as err:  # noqa: BLE001 - whatever a user's function raises must not stop the other data sets
             text = f"{type(err).__name__}: {err}"
+            with _lock:
+                self.first = self.first or err
+                self.alike &= type(err) is type(self.first)
         else:
             text = f"given up after {GIVE_UP} failures in its block"
         part = self.maps.part(block)

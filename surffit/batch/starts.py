@@ -21,12 +21,10 @@ from .candidates import Candidates, gather, has_guess, own_guess
 from .cube import Rows
 from .rowmodel import RowModel
 from .slabs import Block
-from .task import Task
+from .task import STARTS, Task
 from .trials import best
 
-__all__ = ["WORDS", "Starts", "probe_of"]
-
-WORDS = ("guess", "coarse", "neighbours")
+__all__ = ["Starts", "probe_of"]
 
 
 def probe_of(task: Task) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]] | None:
@@ -86,16 +84,16 @@ class Starts:
     def _checked(self) -> np.ndarray | None:
         """The grid's candidates (K, M), nan where a parameter has its own start."""
         how, task = self.how, self.task
-        if how is None or (isinstance(how, str) and how in WORDS):
-            if how == "guess" and not has_guess(task.model):
-                msg = f'{task.model.name} has no guess(), which start="guess" asks; give starts in params, or start={{name: candidates}}'
+        if how is None or (isinstance(how, str) and how in STARTS):
+            if how in ("guess", "grid") and not has_guess(task.model):
+                msg = f'{task.model.name} has no guess(), which start="{how}" asks; give starts in params, or start={{name: candidates}}'
                 raise ParameterError(msg)
             if how in ("coarse", "neighbours") and not getattr(task.source, "map_shape", ()):
                 msg = f'start="{how}" needs a map of data sets, whose neighbours are known; groups of a table have none: leave start=None'
                 raise ParameterError(msg)
             return None
         if not isinstance(how, Mapping):
-            msg = f"start={how!r} is unknown; use None, {', '.join(map(repr, WORDS))}, or a dict with candidates by name of parameter"
+            msg = f"start={how!r} is unknown; use None, {', '.join(map(repr, STARTS))}, or a dict with candidates by name of parameter"
             raise ParameterError(msg)
         odd = [name for name in how if name not in task.nonlinear]
         if odd:
@@ -149,6 +147,8 @@ class Starts:
             whole = np.isfinite(found).all(axis=1)
             start[np.ix_(whole, self.nonlinear)] = found[np.ix_(whole, self.nonlinear)]
         missing = ~np.isfinite(start)
+        if self.how == "grid":
+            missing[:] = True
         missing[:, self.linear] = False
         lacking = np.flatnonzero(missing.any(axis=1) & (rows.status == 0))
         if not len(lacking) or not has_guess(self.task.model):

@@ -11,7 +11,9 @@ import numpy as np
 from ..trace.scalar import NoScalarForm, scalar_function
 from .cube import Rows
 from .maps import Maps
+from .rowmodel import RowModel
 from .slabs import Block
+from .starts import Starts, probe_of
 from .task import Task
 
 __all__ = ["TracedEngine", "offer"]
@@ -34,7 +36,9 @@ def offer(task: Task, name: str) -> TracedEngine | str:
         return str(err)
     spent = time.perf_counter() - started
     words = f"compiled in {spent:.2f} s" if spent > 0.05 else "compiled before"
-    return TracedEngine(task, kernel, f"exact derivatives from the function's graph, {words}")
+    engine = TracedEngine(task, kernel, f"exact derivatives from the function's graph, {words}")
+    engine.compile_seconds = spent if spent > 0.05 else 0.0
+    return engine
 
 
 def _kernel(task: Task) -> object:
@@ -63,17 +67,20 @@ class TracedEngine:
     """
 
     name = "traced"
+    compile_seconds = 0.0
 
     def __init__(self, task: Task, kernel: object, reason: str) -> None:
         self.task, self.kernel, self.reason = task, kernel, reason
+        self.starts = Starts(task, RowModel(task, probe_of(task)))
         self._linear = np.array([name in task.linear for name in task.free], dtype=bool)
 
     def fit(self, block: Block, out: Maps) -> None:
         """Fit the data sets of a block."""
-        task = self.task
-        start, known = task.of(task.value, task.free, block), task.of(task.value, task.known, block)
+        task, rows = self.task, self.task.source.rows(block)
+        known = task.of(task.value, task.known, block)
         lower, upper = task.of(task.lower, task.free, block), task.of(task.upper, task.free, block)
-        self.fit_rows(task.source.rows(block), start, lower, upper, known, out)
+        start = self.starts.of(block, rows, known, lower, upper)
+        self.fit_rows(rows, start, lower, upper, known, out)
 
     def fit_rows(self, rows: Rows, start: np.ndarray, lower: np.ndarray, upper: np.ndarray, known: np.ndarray, out: Maps) -> None:
         """

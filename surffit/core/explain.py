@@ -54,7 +54,7 @@ def reason(result: SurfaceResult) -> str:
     named = {
         Status.AT_BOUND: _at_bound([n for n, on in zip(bound.names, solution.held, strict=True) if on], result),
         Status.NO_EFFECT_AT_START: _no_effect(result, [n for n, none in zip(bound.names[:m], solution.no_effect[:m], strict=True) if none]),
-        Status.RANK_DEFICIENT: _deficient(
+        Status.RANK_DEFICIENT: undetermined(
             [n for n, lost in zip(bound.names, result._covariance.undetermined, strict=True) if lost and n not in dead]
         ),
         Status.STALLED: costwords.stalled(result)
@@ -91,7 +91,13 @@ def _at_bound(names: list[str], result: SurfaceResult) -> str:
         return ""
     if all(_sampled(result, name) for name in names):
         return f"The minimum lies on a bound of {listed(names)}."
-    names = [name for name in names if not _sampled(result, name)]
+    return on_bounds([name for name in names if not _sampled(result, name)])
+
+
+def on_bounds(names: list[str]) -> str:
+    """What it means that parameters ended on bounds."""
+    if not names:
+        return ""
     one = len(names) == 1
     return (
         f"{listed(names)} ended on {'a bound; its' if one else 'bounds; their'} stderr is nan, "
@@ -120,7 +126,8 @@ def _no_effect(result: SurfaceResult, names: list[str]) -> str:
     )
 
 
-def _deficient(names: list[str]) -> str:
+def undetermined(names: list[str]) -> str:
+    """What it means that the data don't tell parameters."""
     if len(names) < 2:
         return f"The data don't determine {names[0]}; its stderr is inf: fix it or drop the term." if names else ""
     return f"The data can't tell {listed(names)} apart; their stderr is inf: fix one of them or drop the term."

@@ -149,18 +149,23 @@ def _enough_points(data: FitData, bound: Bound, varying: tuple[str, ...], priors
     n, points = len(bound.names), bound.problem.N
     if points + priors >= n:
         return
-    used, total = data.n_used, data.size
-    detail = []
-    if data.masked:
-        detail.append(f"{data.masked} masked")
-    if data.omitted:
-        detail.append(f"{data.omitted} not finite")
-    of = f" (of {total}; {', '.join(detail)})" if detail else ""
-    msg = (
-        f"{used} usable point{'s' if used != 1 else ''}{of} cannot determine {n} varying parameters; "
-        f"fix some with vary=False or {'unmask' if data.masked else 'add'} data"
-    )
+    used = data.n_used
+    msg = few_points(used, data.size, data.masked, data.omitted, n)
     raise TooFewPointsError(msg, n_points=used, n_varying=n, n_masked=data.masked)
+
+
+def few_points(used: int, total: int, masked: int, omitted: int, n: int) -> str:
+    """The sentence for fewer points than parameters."""
+    detail = []
+    if masked:
+        detail.append(f"{masked} masked")
+    if omitted:
+        detail.append(f"{omitted} not finite")
+    of = f" (of {total}; {', '.join(detail)})" if detail else ""
+    return (
+        f"{used} usable point{'s' if used != 1 else ''}{of} cannot determine {n} varying parameters; "
+        f"fix some with vary=False or {'unmask' if masked else 'add'} data"
+    )
 
 
 def _run(model: SurfaceModel, params: lmfit.Parameters, data: FitData, bound: Bound, request: FitCall, notes: list[str]) -> Outcome:

@@ -96,12 +96,11 @@ def gather(df: pd.DataFrame, model: Any, data: Any, errors: Mapping[str, Any], v
             coords[name] = value
         else:
             coords[name] = _series(df, value, name, names)
-    return Columns(
-        data=_series(df, data, "data", names),
-        errors={role: _series(df, value, role, {}) for role, value in errors.items() if value is not None},
-        coords=coords,
-        names=names,
-    )
+    found = {role: _series(df, value, role, {}) for role, value in errors.items() if value is not None}
+    if "mask" in found and found["mask"].any():
+        # what stands beside an excluded row is nobody's business
+        found |= {role: series.mask(found["mask"], 1.0) for role, series in found.items() if role != "mask"}
+    return Columns(data=_series(df, data, "data", names), errors=found, coords=coords, names=names)
 
 
 def column(df: pd.DataFrame, name: Any, role: str) -> pd.Series:
@@ -264,5 +263,5 @@ def _check_variables(model: Any, variables: Mapping[str, Any], options: Mapping[
 
 _KEYWORDS = (
     "by", "sigma", "weights", "mask", "params", "nan_policy", "method", "scale_covar", "fit_kws", "progress", "coords",
-    "loss", "priors",
+    "loss", "priors", "engine",
 )  # fmt: skip

@@ -1,25 +1,22 @@
-"""One model, the groups of a table: the loop, and its answer as tables."""
+"""One model, the groups of a table: the answer, whoever made it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from surffit.core.columns import free_name
-from surffit.core.progress import Progress
-from surffit.exceptions import DataError, NonFiniteError, SurffitError, TooFewPointsError
-from surffit.solve.status import Status
-from surffit.tables.columns import Columns, column
-from surffit.tables.verbs import AUGMENT, GLANCE, TIDY, augment, glance, tidy
+from surffit.exceptions import DataError
+from surffit.solve.status import CONVERGED, SENTENCES, Status
+from surffit.tables.grouping import Grouping
 
-__all__ = ["Group", "TableResult", "fit_groups"]
+__all__ = ["Group", "TableResult"]
 
 
-@dataclass(frozen=True, eq=False)
 class Group:
     """
     One group of rows and how its fit ended.
@@ -31,18 +28,35 @@ class Group:
     rows : DataFrame
         The group's rows of the table.
     result : SurfaceResult or None
-        None where no fit was possible.
+        None where no fit was possible. Of a table that was fitted as a batch it is made when it is asked for, by an ordinary fit
+        that begins at the batch's answer.
     status : Status
         The fit's status, or the flag that says why there is no fit.
     reason : str
         The same as a sentence.
     """
 
-    key: tuple[Any, ...]
-    rows: pd.DataFrame
-    result: Any
-    status: Status
-    reason: str
+    def __init__(self, key: tuple[Any, ...], status: Status, rows: Callable[[], pd.DataFrame], reason: Any, result: Any) -> None:
+        self.key, self.status = key, status
+        self._rows, self._reason, self._result = rows, reason, result
+
+    def __repr__(self) -> str:
+        return f"<Group {', '.join(map(str, self.key))}: {'|'.join(self.status.names)}>"
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The group's rows of the table."""
+        return self._rows()
+
+    @cached_property
+    def result(self) -> Any:
+        """The full result, or None."""
+        return self._result() if callable(self._result) else self._result
+
+    @cached_property
+    def reason(self) -> str:
+        """How the fit ended, as a sentence."""
+        return str(self._reason() if callable(self._reason) else self._reason)
 
 
 class TableResult:
@@ -50,7 +64,7 @@ class TableResult:
     Fits of the groups of a table.
 
     A group that could not be fitted stays in its place, with nan for its numbers and the reason in `glance`; it never
-    stops the others.
+    stops the others. The tables are pandas DataFrames, whatever kind of table was fitted.
 
     Attributes
     ----------
@@ -59,46 +73,80 @@ class TableResult:
     groups : list of Group
         In the order in which the groups first appear in the table.
     complete : bool
-        False if the loop was interrupted; the groups that were not reached have the status ABORTED.
+        False if the fits were interrupted; the groups that were not reached have the status ABORTED.
+    engine, engine_reason : str
+        Which engine ran ("loop": one ordinary fit per group), and why.
     """
 
-    def __init__(self, keys: list[Any], groups: list[Group], terms: list[str], complete: bool = True) -> None:
-        self.keys = keys
-        self.groups = groups
-        self.complete = complete
-        self._terms = terms
+    def __init__(self, grouping: Grouping, model: Any, engine: str, engine_reason: str, complete: bool) -> None:
+        self._grouping, self.model = grouping, model
+        self.engine, self.engine_reason, self.complete = engine, engine_reason, complete
+
+    @property
+    def keys(self) -> list[Any]:
+        """Names of the key columns."""
+        return self._grouping.names
 
     def __len__(self) -> int:
-        return len(self.groups)
+        return len(self._grouping)
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """All groups, in the order in which they first appear in the table."""
+        return [self._group(q) for q in range(len(self))]
 
     def __iter__(self) -> Iterator[Group]:
         return iter(self.groups)
 
     def __getitem__(self, key: Any) -> Any:
         """The result of one group, by the value of its key (a tuple where there are several key columns)."""
-        wanted = key if isinstance(key, tuple) else (key,)
-        for group in self.groups:
-            if group.key == wanted:
-                if group.result is None:
-                    msg = f"the group {key!r} has no fit: {group.reason}"
-                    raise DataError(msg, key=key, status=group.status)
-                return group.result
-        first = ", ".join(str(group.key if len(self.keys) > 1 else group.key[0]) for group in self.groups[:3])
+        q = self._grouping.number(key)
+        if q is not None:
+            group = self.groups[q]
+            if group.result is None:
+                msg = f"the group {key!r} has no fit: {group.reason}"
+                raise DataError(msg, key=key, status=group.status)
+            return group.result
+        first = ", ".join(str(one if len(self.keys) > 1 else one[0]) for one in self._grouping.tuples[:3])
         msg = f"no group has {', '.join(map(str, self.keys))} = {key!r}; there are {len(self)}, the first: {first}"
         raise LookupError(msg)
 
     def __repr__(self) -> str:
-        fitted = sum(group.status.success for group in self.groups)
         end = "" if self.complete else ", interrupted"
-        return f"<TableResult: {fitted} of {len(self)} groups by {', '.join(map(str, self.keys))} fitted{end}>"
+        return f"<TableResult: {int(self._success.sum())} of {len(self)} groups by {', '.join(map(str, self.keys))} fitted{end}>"
 
     @property
     def failed(self) -> pd.DataFrame:
         """Groups without a good fit: their keys, ``status`` and ``reason``."""
         table = self.glance()
         status, reason = (self._name(column) for column in ("status", "reason"))
-        bad = [not group.status.success for group in self.groups]
-        return table.loc[bad, [*self.keys, status, reason]].reset_index(drop=True)
+        return table.loc[~self._success, [*self.keys, status, reason]].reset_index(drop=True)
+
+    def summary(self) -> str:
+        """
+        The fits in words: how many, how they ended and what to do about it, the engine, typical values.
+
+        Returns
+        -------
+        str
+        """
+        n, good, by = len(self), self._success, ", ".join(map(str, self.keys))
+        lines = [f"{self.model.name}: {n} group{'s' if n != 1 else ''} by {by}, {int(good.sum())} fitted."]
+        if not self.complete:
+            lines.append("The fits were interrupted; groups that were not reached have the flag ABORTED.")
+        lines += [f"Engine: {self.engine} ({self.engine_reason}).", "", "How they ended:"]
+        flags = sorted(Status, key=lambda flag: flag not in CONVERGED)
+        for flag, count in [(flag, int(((self._flags & np.uint32(flag)) != 0).sum())) for flag in flags]:
+            if count:
+                lines.append(f"  {count:>{len(str(n))}}  {flag.name}: {SENTENCES[flag]}")
+        if good.any():
+            tidy = self.tidy()
+            term, names = self._name("term"), ["estimate", "std_error"]
+            each = tidy[np.repeat(good, len(tidy) // n)].groupby(term, sort=False)[[self._name(name) for name in names]].median()
+            lines += ["", "Medians of the groups that were fitted:"]
+            width = max(map(len, each.index))
+            lines += [f"  {name:<{width}}  {value:.6g}  (stderr {error:.4g})" for name, value, error in each.itertuples()]
+        return "\n".join(lines)
 
     def tidy(self, level: float | None = None) -> pd.DataFrame:
         """
@@ -114,10 +162,7 @@ class TableResult:
         DataFrame
             The key columns, then those of `surffit.tables.tidy`; numbers of a group without a fit are nan.
         """
-        columns = [*TIDY, *(["lower", "upper"] if level is not None else [])]
-        blank = pd.DataFrame({"term": self._terms}).reindex(columns=columns)
-        blank = blank.assign(at_bound=False, linear=False).astype(dict.fromkeys(set(columns) - {"term", "at_bound", "linear"}, float))
-        return self._stack(lambda result: tidy(result, level), lambda group: blank, columns)
+        raise NotImplementedError
 
     def glance(self) -> pd.DataFrame:
         """
@@ -128,13 +173,7 @@ class TableResult:
         DataFrame
             The key columns, then those of `surffit.tables.glance`; ``status`` and ``reason`` say why a group has no fit.
         """
-
-        def blank(group: Group) -> pd.DataFrame:
-            counts = {"ndata": len(group.rows), "nfev": 0, "success": False, "covar_source": "none"}
-            words = {"status": "|".join(group.status.names), "reason": group.reason}
-            return pd.DataFrame([{**dict.fromkeys(GLANCE, np.nan), **counts, **words, "method": ""}], columns=GLANCE)
-
-        return self._stack(glance, blank, GLANCE)
+        raise NotImplementedError
 
     def augment(self) -> pd.DataFrame:
         """
@@ -145,120 +184,41 @@ class TableResult:
         DataFrame
             The table's rows, group after group, with their own index, and ``fitted``, ``resid`` and ``std_resid``.
         """
-        parts = []
-        for group in self.groups:
-            if group.result is not None:
-                parts.append(augment(group.result))
-            else:
-                parts.append(group.rows.assign(**{free_name(name, group.rows.columns): np.nan for name in AUGMENT}))
-        return pd.concat(parts) if parts else pd.DataFrame(columns=[*self.keys, *AUGMENT])
+        raise NotImplementedError
+
+    def to_frame(self) -> pd.DataFrame:
+        """
+        One row per group, one column per parameter and per error.
+
+        Returns
+        -------
+        DataFrame
+            The key columns, then ``name`` and ``name_stderr`` for every parameter, ``chisqr``, ``redchi``, ``nfree`` and ``success``.
+        """
+        tidy, glance = self.tidy(), self.glance()
+        k = len(tidy) // max(1, len(self))
+        columns: dict[Any, Any] = {name: glance[name].array for name in self.keys}
+        for i, term in enumerate(tidy[self._name("term")].iloc[:k]):
+            columns[free_name(term, columns)] = tidy[self._name("estimate")].to_numpy()[i::k]
+            columns[free_name(f"{term}_stderr", columns)] = tidy[self._name("std_error")].to_numpy()[i::k]
+        for name in ("chisqr", "redchi", "nfree", "success"):
+            columns[free_name(name, columns)] = glance[self._name(name)].array
+        return pd.DataFrame(columns)
+
+    # ---- what each way of fitting knows ----------------------------------------------------------------------------------
+
+    def _group(self, q: int) -> Group:
+        raise NotImplementedError
+
+    @property
+    def _flags(self) -> np.ndarray:
+        """Status of every group, uint32."""
+        raise NotImplementedError
+
+    @property
+    def _success(self) -> np.ndarray:
+        return np.array([Status(int(flags)).success for flags in self._flags], dtype=bool)
 
     def _name(self, name: str) -> str:
         """Our column's name beside the key columns."""
         return free_name(name, self.keys)
-
-    def _stack(self, verb: Callable[[Any], pd.DataFrame], blank: Callable[[Group], pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-        """The verb's tables one below the other, the keys as first columns."""
-        parts = []
-        for group in self.groups:
-            part = (verb(group.result) if group.result is not None else blank(group)).rename(columns=self._name)
-            for position, (name, value) in enumerate(zip(self.keys, group.key, strict=True)):
-                part.insert(position, name, [value] * len(part))
-            parts.append(part)
-        if not parts:
-            return pd.DataFrame(columns=[*self.keys, *map(self._name, columns)])
-        return pd.concat(parts, ignore_index=True)
-
-
-def fit_groups(
-    df: pd.DataFrame, by: Any, columns: Columns, fit_one: Callable[[Columns, pd.DataFrame], Any], model: Any, progress: Any
-) -> TableResult:
-    """
-    Fit every group of rows on its own.
-
-    Parameters
-    ----------
-    df : DataFrame
-        The table.
-    by : str or list of str
-        Key columns.
-    columns : Columns
-        Columns of the fit, for the whole table.
-    fit_one : callable
-        Fits one group, from its columns and its rows.
-    model : SurfaceModel
-        The model, for the names of its parameters.
-    progress : bool or callable
-        As in `fit_table`.
-
-    Returns
-    -------
-    TableResult
-
-    Notes
-    -----
-    Rows with a missing key are a group of their own. Errors that lie in a group's data, or in the numbers met on the way,
-    become its flag; others (a bug in the model's function) are raised, as they are when all groups meet the same one.
-    """
-    keys = list(by) if isinstance(by, list | tuple) and not (isinstance(by, tuple) and by in df.columns) else [by]
-    for name in keys:
-        column(df, name, "by")
-    # sort=False keeps the order of first appearance; observed=True leaves out categories without rows
-    grouped = df.groupby(keys, sort=False, dropna=False, observed=True)
-    numbers = grouped.ngroup().to_numpy()
-    order = np.argsort(numbers, kind="stable")
-    members = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(df) else []
-    groups: list[Group] = []
-    errors: list[Exception] = []
-    complete = True
-    with Progress(progress, len(members)) as report:
-        try:
-            for rows in members:
-                groups.append(_fit_group(df, keys, rows, columns, fit_one, errors))
-                report(len(groups), _label(keys, groups[-1].key))
-        except KeyboardInterrupt:
-            complete = False
-    for rows in members[len(groups) :]:
-        part = df.iloc[rows]
-        groups.append(Group(_key(part, keys), part, None, Status.ABORTED, "not fitted: the loop was interrupted"))
-    # what stops every group alike, and isn't in the data, is a fault of the call
-    if groups and len(errors) == len(groups) and not isinstance(errors[0], DataError) and len({str(e) for e in errors}) == 1:
-        raise errors[0]
-    return TableResult(keys, groups, list(model.make_params()), complete)
-
-
-def _fit_group(
-    df: pd.DataFrame, keys: list[Any], rows: np.ndarray, columns: Columns, fit_one: Callable[..., Any], errors: list[Exception]
-) -> Group:
-    """One group's fit, or the flag that stands for it."""
-    part = df.iloc[rows]
-    key = _key(part, keys)
-    try:
-        result = fit_one(columns.rows(rows), part)
-    except (SurffitError, ValueError, ArithmeticError) as err:
-        errors.append(err)
-        return Group(key, part, None, _flag(err), str(err))
-    return Group(key, part, result, result.status, result.reason or "")
-
-
-def _flag(err: Exception) -> Status:
-    """The status of a fit that could not begin."""
-    if getattr(err, "n_points", None) == 0:
-        return Status.NO_DATA
-    if isinstance(err, TooFewPointsError):
-        return Status.FEW_POINTS
-    if isinstance(err, NonFiniteError):
-        return Status.NONFINITE_DATA
-    if isinstance(err, ArithmeticError):
-        return Status.NONFINITE_START
-    return Status.CHUNK_FAILED
-
-
-def _key(part: pd.DataFrame, keys: list[Any]) -> tuple[Any, ...]:
-    """Values of the key columns in a group's first row."""
-    return tuple(part[name].iloc[0] for name in keys)
-
-
-def _label(keys: list[Any], key: tuple[Any, ...]) -> str:
-    """``sample=3, run=b``."""
-    return ", ".join(f"{name}={value}" for name, value in zip(keys, key, strict=True))

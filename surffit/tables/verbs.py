@@ -190,6 +190,7 @@ def _studentised(result: Any, resid: np.ndarray, used: np.ndarray) -> np.ndarray
     """Residuals over their own errors s_i sqrt(1 - h_i); nan where the fit has no error to offer."""
     # here, because core stands on lmfit, and tables load without it
     from surffit.core.bands import point_error
+    from surffit.core.hat import ALONE
 
     scale = point_error(result, resid.shape)
     if result.covar is None or np.iscomplexobj(resid):
@@ -200,7 +201,8 @@ def _studentised(result: Any, resid: np.ndarray, used: np.ndarray) -> np.ndarray
     half = (np.asarray(band["upper"]) - np.asarray(band["lower"])).reshape(resid.shape) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
         leverage = np.minimum((half / half_width(level, freedom(result)) / scale) ** 2, 1)
-        return np.where(used, resid / (scale * np.sqrt(1 - leverage)), np.nan)
+        # a point that decides a parameter alone is fitted whatever it is
+        return np.where(used & (leverage < ALONE), resid / (scale * np.sqrt(1 - leverage)), np.nan)
 
 
 def freedom(result: Any) -> float | None:

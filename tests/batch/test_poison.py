@@ -68,6 +68,31 @@ def zero_weight_map(call):
     return Status.NO_DATA
 
 
+def infinite_sigma_map(call):
+    call["sigma_map"][(0, *BAD)] = np.inf
+    return Status.NO_DATA
+
+
+def negative_sigma_map(call):
+    call["sigma_map"][(0, *BAD)] = -2.0
+    return Status.NONFINITE_DATA
+
+
+def nan_weight_map(call):
+    call["weight_map"][(0, *BAD)] = np.nan
+    return Status.NONFINITE_DATA
+
+
+def negative_weight_map(call):
+    call["weight_map"][(0, *BAD)] = -2.0
+    return Status.NONFINITE_DATA
+
+
+def negative_weight(call):
+    call["weights"][(5, *BAD)] = -2.0
+    return Status.NONFINITE_DATA
+
+
 def negative_sigma(call):
     call["sigma"][(2, *BAD)] = -1.0
     return Status.NONFINITE_DATA
@@ -98,6 +123,11 @@ POISONS = {
     too_few: ("mask",),
     zero_weights: ("weights",),
     zero_weight_map: ("weight_map",),
+    infinite_sigma_map: ("sigma_map",),
+    negative_sigma_map: ("sigma_map",),
+    nan_weight_map: ("weight_map",),
+    negative_weight_map: ("weight_map",),
+    negative_weight: ("weights",),
     negative_sigma: ("sigma",),
     nan_start: ("peak",),
     nan_fixed: ("peak", "poisoned"),
@@ -115,14 +145,16 @@ def fitted(engine, kind, poison, poisoned):
     for name in ("weights", "sigma"):
         if name in needs:
             call[name] = np.full(call["data"].shape, 2.0)
-    if "weight_map" in needs:
-        call["weight_map"] = np.full((1, *SHAPE), 2.0)
+    for name in ("weight_map", "sigma_map"):
+        if name in needs:
+            call[name] = np.full((1, *SHAPE), 2.0)
     if "poisoned" in needs:
         call["poisoned"] = poisoned
     flag = poison(call) if poisoned or "poisoned" in needs else None
     data, params = call.pop("data"), call.pop("params")
-    if "weight_map" in call:
-        call["weights"] = call.pop("weight_map")
+    for name, word in (("weight_map", "weights"), ("sigma_map", "sigma")):
+        if name in call:
+            call[word] = call.pop(name)
     try:
         return sf.fit_many(MODELS[kind], data, 0, params, x=X, engine=engine, covar=True, **call), flag
     except ParameterError as err:
