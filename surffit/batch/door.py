@@ -202,6 +202,6 @@ def _starting(
         msg = (
             f"parameter{'' if len(lacking) == 1 else 's'} {', '.join(lacking)} of {model.name} "
             f"{'has' if len(lacking) == 1 else 'have'} no start and {'is' if len(lacking) == 1 else 'are'} not linear; "
-            f"give params={{{first!r}: 1.0, ...}} (a number, or a map with one per data set)"
+            f"give params={{{first!r}: 1.0, ...}} (a number, or a map with one per data set), or candidates by start={{{first!r}: [...]}}"
         )
         raise ParameterError(msg, names=tuple(lacking))

@@ -64,14 +64,15 @@ def fit_many(
         A plain function's arguments that are given here as coordinates (or are called like a coordinate of the DataArray) are independent
         variables, the others parameters. Text is a name for `get_model`.
     data : array_like
-        ndarray (any number type, byte order and strides; it is not copied), masked array, nested lists, xarray DataArray, pandas DataFrame,
+        Array (any number type, byte order and strides; it is not copied), masked array, nested lists, xarray DataArray, pandas DataFrame,
         astropy Quantity, NDData or CCDData; their masks and errors count. A dask array, or a DataArray on one, gives a lazy result.
     axis : int or tuple of int
         The axes along which *one* data set lies, 0 by default; all others are the map's. For a DataFrame 0 makes each column a data set.
     params : lmfit.Parameters, mapping or BatchResult, optional
         Starts, fixed values, bounds, constraints. A mapping's values are numbers, or dicts of ``value``, ``min``, ``max``, ``vary``,
         ``expr``; value, min and max may be maps, with one number per data set (arrays that broadcast to the map's shape, DataArrays).
-        NaN in a map of starts means that there is none. An earlier batch: its answers are the starts.
+        NaN in a map of starts means that there is none: it is guessed, or NONFINITE_START where the model has no guess. An earlier
+        batch: its answers are the starts.
     dim : str or tuple of str
         The same as `axis` for a DataArray, where it must be given.
     sigma, weights : array_like, optional
@@ -94,9 +95,10 @@ def fit_many(
         Limit of clipping, in standard deviations of a Gaussian.
     maxiters : int
         Largest number of passes of clipping.
-    start : {None, "guess", "grid", "coarse", "neighbours"} or dict, optional
-        Where starts of the parameters that must be searched come from, besides `params`. "guess": the model's own, for each data set.
-        "grid": the best of several candidates. "coarse", "neighbours": from fits nearby in the map. A dict gives the candidates.
+    start : {None, "guess", "coarse", "neighbours"} or dict, optional
+        Where starts of the parameters that must be searched come from, besides `params`. None: where `params`
+        says nothing, the model's guesses for a sample. "guess": the model's own, for each data set (slow). "coarse", "neighbours":
+        from fits nearby in the map. A dict has candidates by name of parameter; the best of all combinations is taken.
     covar : bool
         Keep all covariances, shape (M, M, ...).
     engine : str
@@ -111,6 +113,7 @@ def fit_many(
         A search ends where chi-square, the parameters, or the gradient (as cosine) change by less than this, relatively.
     on_error : {"flag", "raise"}
         What becomes of an exception in the model's function: CHUNK_FAILED for the data sets that raise it, and a warning; or an error.
+        One that every data set raises is an error in any case.
     rng : numpy.random.Generator, int or None
         For starts that are drawn at random.
     progress : bool or callable
