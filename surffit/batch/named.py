@@ -152,7 +152,13 @@ class Labels:
         where = np.unravel_index(number, self.shape) if self.shape else ()
         if self.index is None and (self.template is None or not any(dim in self.template.coords for dim in self.dims)):
             return str(tuple(int(i) for i in where)) if len(where) != 1 else str(int(where[0]))
-        return ", ".join(f"{dim}={self.values(dim)[i]}" for dim, i in zip(self.dims, where, strict=True))
+        return ", ".join(f"{dim}={_short(self.values(dim)[i])}" for dim, i in zip(self.dims, where, strict=True))
+
+
+def _short(label: Any) -> str:
+    if isinstance(label, np.datetime64):
+        return np.datetime_as_string(label, unit="auto")
+    return f"{label:.6g}" if isinstance(label, float) else str(label)
 
 
 def labels_of(shape: tuple[int, ...], wrap: Callable[[np.ndarray], Any]) -> Labels:

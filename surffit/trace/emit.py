@@ -311,10 +311,16 @@ def _compile(
     source = "\n".join(text) + "\n"
     scope: dict[str, Any] = {"__builtins__": {}, **writer.scope, **extra, "failures": (ArithmeticError, ValueError)}
     scope["fallback"] = fallback
-    exec(compile(source, "<surffit.trace.emit>", "exec"), scope)  # noqa: S102 - generated names, numbers and operators only
-    entry: Callable[..., Any] = scope["entry"]
-    entry.source = source  # type: ignore[attr-defined]
-    return entry
+    return compile_source(source, "entry", scope)
+
+
+def compile_source(source: str, name: str, scope: dict[str, Any]) -> Callable[..., Any]:
+    """The function `name` of a source that holds generated names, numbers and operators only."""
+    scope = {"__builtins__": {}, **scope}
+    exec(compile(source, "<surffit.trace.emit>", "exec"), scope)  # noqa: S102 - see above
+    function: Callable[..., Any] = scope[name]
+    function.source = source  # type: ignore[attr-defined]
+    return function
 
 
 def as_floats(values: Any) -> list[Any]:
