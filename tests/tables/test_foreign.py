@@ -120,3 +120,11 @@ def test_polars_itself(df):
     expected = sf.fit_table(df, sf.get_model("linear"), data="y", by="g", x="x")
     found = sf.fit_table(table, sf.get_model("linear"), data="y", by="g", x="x")
     pd.testing.assert_frame_equal(found.tidy(), expected.tidy())
+
+
+def test_the_finder_takes_them_too(rng):
+    frame = pd.DataFrame({"x": rng.uniform(1, 5, 60)})
+    frame["z"] = 2 + 3 * frame["x"] + rng.normal(0, 0.01, 60)
+    call = {"data": "z", "x": "x", "registered": False}
+    expected = sf.find_surface(frame, **call).table
+    pd.testing.assert_frame_equal(sf.find_surface(arrow(frame), **call).table, expected)
