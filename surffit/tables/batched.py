@@ -9,28 +9,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surffit.batch.plan import choose
-from surffit.batch.ragged import Ragged, ragged
+from surffit.batch.ragged import Ragged
 from surffit.batch.result import BatchResult, successful
-from surffit.batch.run import run
-from surffit.batch.task import Options, Task
 from surffit.batch.verbs import status_names
 from surffit.batch.verbs import tidy as batch_tidy
 from surffit.core.columns import free_name
-from surffit.core.data import is_time, open_door
+from surffit.core.data import open_door
 from surffit.core.explain import on_bounds, undetermined
 from surffit.core.fitting import few_points
-from surffit.exceptions import DataError, ParameterError
-from surffit.solve.status import CONVERGED, FAILED, SENTENCES, Status
+from surffit.exceptions import DataError
+from surffit.solve.status import CONVERGED, SENTENCES, Status
 from surffit.tables.columns import Columns
-from surffit.tables.grouping import Grouping
+from surffit.tables.grouping import Grouping, numbers_in_order
 from surffit.tables.groups import Group, TableResult
 from surffit.tables.pointwise import Points
 from surffit.tables.verbs import GLANCE
 
-__all__ = ["BatchTable", "batch_task", "fit_batch"]
+__all__ = ["BatchTable", "Refit"]
 
-Refit = Callable[[int, Mapping[str, float]], Any]
+Refit = Callable[[int, Mapping[str, float] | None], Any]
 
 
 class BatchTable(TableResult):
@@ -164,7 +161,7 @@ class BatchTable(TableResult):
     def _points(self) -> Points:
         order = self._grouping.order
         data = self._columns.data.to_numpy()[order].astype(float)
-        coords = coordinates(self._columns, self._grouping, self._batch.task.coordinates)
+        coords = [numbers_in_order(self._columns.coords[name], self._grouping) for name in self._batch.task.coordinates]
         return Points(self._batch, self._source, data, coords, self._fitted)
 
 
@@ -176,119 +173,3 @@ def _sentences(status: Status, named: Mapping[Status, str]) -> str:
 
 def _words(which: np.ndarray, yes: str, no: str) -> Any:
     return pd.Series([no, yes], dtype="str").array.take(which.astype(int))
-
-
-def coordinates(columns: Columns, grouping: Grouping, names: tuple[str, ...]) -> list[np.ndarray]:
-    """Coordinates in the order of the groups, float64; dates are seconds since the first one of their group."""
-    return [_seconds(columns.coords[name], grouping) for name in names]
-
-
-def _seconds(series: pd.Series, grouping: Grouping) -> np.ndarray:
-    if not is_time(series):
-        return np.asarray(series.to_numpy()[grouping.order], dtype=float)
-    if series.dt.tz is not None if series.dtype.kind == "M" else False:
-        series = series.dt.tz_convert("UTC").dt.tz_localize(None)
-    array = series.to_numpy()[grouping.order]
-    if array.dtype.kind == "M":
-        there = np.flatnonzero(~np.isnat(array))
-        # the first date of each group that is one; a group without any has nothing to subtract from
-        first = there[np.minimum(np.searchsorted(there, grouping.offsets[:-1]), len(there) - 1)] if len(there) else grouping.offsets[:-1]
-        array = array - array[np.repeat(first, np.diff(grouping.offsets))]
-    return np.asarray(array / np.timedelta64(1, "s"), dtype=float)
-
-
-def why_not(model: Any, columns: Columns, options: Mapping[str, Any]) -> str | None:
-    """Why the call needs ordinary fits; None where a batch can do it."""
-    import lmfit
-
-    from surffit.core.structure import leaves
-
-    if options["method"] != "separable":
-        return f"method={options['method']!r} is for ordinary fits"
-    if options["loss"] != "linear":
-        return "a loss= is for ordinary fits"
-    if options["priors"] is not None:
-        return "priors are for ordinary fits"
-    if options.get("fit_kws"):
-        return f"fit_kws ({', '.join(options['fit_kws'])}) are for ordinary fits"
-    for leaf in leaves(model):
-        inner = getattr(leaf, "wrapped", leaf)
-        if hasattr(leaf, "on_data"):
-            return f"{leaf.name} takes something from each group's data"
-        if type(inner).post_fit is not lmfit.Model.post_fit:
-            return f"{leaf.name} has a post_fit of its own"
-    if columns.data.dtype.kind not in "fiub":
-        return "the data are no real numbers"
-    series = [value for value in columns.coords.values() if isinstance(value, pd.Series)]
-    if not series:
-        return "there is no coordinate among the columns"
-    if any(value.dtype.kind not in "fiub" and not is_time(value) for value in series):
-        return "a coordinate is no real number"
-    return None
-
-
-def batch_task(
-    model: Any, params: Any, columns: Columns, grouping: Grouping, options: Mapping[str, Any], workers: int | None = None
-) -> Task | str:
-    """
-    The groups as a task for the batch engines, or why they can't be one.
-
-    Parameters
-    ----------
-    model : SurfaceModel
-    params : Parameters, mapping or None
-        A mapping's numbers may be arrays, one element per group.
-    columns : Columns
-    grouping : Grouping
-    options : mapping
-        Keywords of the ordinary fit.
-    workers : int, optional
-        Threads.
-
-    Raises
-    ------
-    ParameterError
-        If nothing varies, or a parameter that must be searched has no start.
-    """
-    from surffit.batch.door import make_task
-
-    refused = why_not(model, columns, options)
-    if refused is not None:
-        return refused
-    names = tuple(name for name in model.independent_vars if isinstance(columns.coords.get(name), pd.Series))
-    errors = {name: series.to_numpy()[grouping.order] for name, series in columns.errors.items()}
-    if len({"sigma", "weights"} & set(errors)) > 1:
-        return "both sigma and weights were given"  # which an ordinary fit says better
-    if any(array.dtype.kind not in "fiub" for array in errors.values()):
-        return "the errors are no real numbers"
-    y = columns.data.to_numpy()[grouping.order]
-    source = ragged(y, coordinates(columns, grouping, names), grouping.offsets, omit=options["nan_policy"] == "omit", **errors)
-    known = {name: value for name, value in columns.coords.items() if name not in names}
-    return make_task(model, source, params, names, Options(scale_covar=bool(options["scale_covar"]), workers=workers), known)
-
-
-def fit_batch(task: Task, grouping: Grouping, columns: Columns, refit: Refit, omit: bool, engine: str, progress: Any) -> BatchTable | str:
-    """Fit all groups by the fastest engine that can; the reason where only ordinary fits can."""
-    try:
-        chosen = choose(task, engine)
-    except ParameterError:
-        if engine != "auto":
-            raise
-        return "no engine takes it"
-    if chosen.name == "loop":
-        return chosen.reason
-
-    def report(done: int, total: int, info: Mapping[str, Any]) -> None:
-        progress(done, total, info["text"])
-
-    maps, complete = run(task, chosen, report if callable(progress) else progress)
-    batch = BatchResult(task, maps, (len(grouping),), lambda a: a, chosen, complete)
-    _settle(maps.status)
-    return BatchTable(grouping, batch, columns, refit, omit)
-
-
-def _settle(status: np.ndarray) -> None:
-    """A data set that can't be fitted never converged."""
-    failed = (status & np.uint32(FAILED)) != 0
-    hopeless = Status.NO_DATA | Status.FEW_POINTS | Status.NONFINITE_DATA | Status.NONFINITE_START
-    status[failed & ((status & np.uint32(hopeless)) != 0)] &= ~np.uint32(CONVERGED)

@@ -82,7 +82,8 @@ def fit_table(
         As for `SurfaceModel.fit`.
     engine : str
         For groups: "auto"; "loop" (one ordinary fit per group); or an engine of `surffit.fit_many` by name. Few groups, and calls that
-        only ordinary fits can do (methods of lmfit, losses, priors), take the loop; `engine_reason` of the result says it.
+        only ordinary fits can do (methods of lmfit, losses, priors), take the loop; `engine_reason` of the result says it. With "auto"
+        groups where an engine found no minimum get an ordinary fit besides.
     **variables : str, array_like, shape (rows,), or object
         Independent variables: the column's name, or values. Options of the model that are no arrays are handed through.
 
@@ -159,7 +160,7 @@ def _fit_groups(
 
     reason = _few(grouping, engine)
     if reason is None:
-        from surffit.tables.batched import batch_task, fit_batch
+        from surffit.tables.together import batch_task, fit_batch
 
         task = batch_task(model, own.whole, columns, grouping, options)
         answer = task if isinstance(task, str) else fit_batch(task, grouping, columns, refit, policy == "omit", engine, progress)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from surffit.core.data import is_time
 from surffit.exceptions import DataError
 from surffit.tables.columns import column
 
-__all__ = ["Grouping", "group_rows"]
+__all__ = ["Grouping", "group_rows", "numbers_in_order"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,3 +124,18 @@ def group_rows(df: pd.DataFrame, by: Any) -> Grouping:
     # a shallow copy, so that columns added to the user's table later don't appear here
     ends = np.cumsum(np.bincount(codes)) if len(df) else np.empty(0, dtype=np.int64)
     return Grouping(df.copy(deep=False), names, order, np.concatenate([[0], ends]).astype(np.int64))
+
+
+def numbers_in_order(series: pd.Series, grouping: Grouping) -> np.ndarray:
+    """A coordinate, group after group, as float64; dates are seconds since the first one of their group."""
+    if not is_time(series):
+        return np.asarray(series.to_numpy()[grouping.order], dtype=float)
+    if getattr(series.dtype, "tz", None) is not None:
+        series = series.dt.tz_convert("UTC").dt.tz_localize(None)
+    array = series.to_numpy()[grouping.order]
+    if array.dtype.kind == "M":
+        there = np.flatnonzero(~np.isnat(array))
+        # the first date of each group that is one; a group without any has nothing to subtract from
+        first = there[np.minimum(np.searchsorted(there, grouping.offsets[:-1]), len(there) - 1)] if len(there) else grouping.offsets[:-1]
+        array = array - array[np.repeat(first, np.diff(grouping.offsets))]
+    return np.asarray(array / np.timedelta64(1, "s"), dtype=float)

@@ -17,6 +17,7 @@ class ArrayAccessor:
     >>> import numpy as np
     >>> import xarray as xr
     >>> import surffit as sf
+    >>> sf.tables.register()  # needed only where surffit was imported before xarray, and none of its names was used since
     >>> model = sf.get_model("linear")
     >>> da = xr.DataArray(np.outer(np.arange(5.0), [1.0, 2.0]), dims=("x", "pixel"), coords={"x": np.arange(5.0)})
     >>> da.surffit.fit(model, dim="x").values["slope"].dims

@@ -33,7 +33,7 @@ def find_surface(
     Parameters
     ----------
     df : DataFrame or array_like
-        The table (never changed); or the data themselves, with arrays as variables.
+        The table (never changed; polars and pyarrow tables too); or the data themselves, with arrays as variables.
     data : str or array_like, shape (rows,), optional
         Column of the data, where `df` is a table.
     sigma, weights : str, array_like or float, optional

@@ -75,6 +75,11 @@ class Task:
 
     def _columns(self, df: Any, data: Any) -> tuple[dict[str, Any], Any, dict[str, Any]]:
         """Coordinates, data and errors, from a table or as they were given."""
+        if data is not None and hasattr(df, "__arrow_c_stream__"):
+            # polars and pyarrow tables; only here, as pandas costs more than all the rest
+            from ...tables.foreign import as_frame
+
+            df = as_frame(df)
         if not hasattr(df, "columns"):
             if data is not None:
                 msg = f"df is {type(df).__name__}, so data= has no column to name; give find_surface(table, data='z', ...) or (z, x=x, y=y)"
