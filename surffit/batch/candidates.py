@@ -19,11 +19,11 @@ __all__ = ["Candidates", "gather", "has_guess", "own_guess"]
 PLACES = 64  # spread evenly over the data sets
 RUN = 16  # neighbours there, whose median is guessed too
 MOST = 64  # candidates kept
-FEW = 512  # data sets up to which each is guessed by itself, too
+FEW = 64  # data sets up to which each is guessed by itself, too
 ENOUGH = 0.995  # of what all candidates together win, mean over the sample
 GAIN = 1e-3  # least that one more candidate must add to that
-ALONE = 0.7  # share of the gain that the other places' candidates must reach for a data set to be served by them
-UNSERVED = 0.02  # share of data sets not served from which each is guessed by itself
+ALONE = 0.5  # share of the gain that the other places' candidates must reach for a data set to be served by them
+UNSERVED = 0.05  # share of data sets not served from which each is guessed by itself
 
 
 @dataclass(frozen=True, eq=False)

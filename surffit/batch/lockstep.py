@@ -9,6 +9,7 @@ from .clipping import clipped
 from .cube import Rows
 from .ends import fill
 from .maps import Maps
+from .neighbours import improve
 from .rowmodel import RowModel
 from .slabs import Block
 from .stack import stacks
@@ -60,7 +61,16 @@ class LockstepEngine:
         lower, upper = task.of(task.lower, task.free, block), task.of(task.upper, task.free, block)
         known = task.of(task.value, task.known, block)
         start = self.starts.of(block, rows, known, lower, upper)
-        clipped(self, self.model, rows, start, lower, upper, known, out, task)
+        self.refit(rows, start, lower, upper, known, out)
+
+    def refit(self, rows: Rows, start: np.ndarray, lower: np.ndarray, upper: np.ndarray, known: np.ndarray, out: Maps) -> None:
+        """As `fit_rows`, without outliers."""
+        clipped(self, self.model, rows, start, lower, upper, known, out, self.task)
+
+    def finish(self, maps: Maps) -> None:
+        """What can be done when all data sets have been fitted."""
+        if self.task.options.start == "neighbours":
+            improve(self.task, self, self.model, maps)
 
     def fit_rows(self, rows: Rows, start: np.ndarray, lower: np.ndarray, upper: np.ndarray, known: np.ndarray, out: Maps) -> None:
         """

@@ -15,6 +15,7 @@ from .candidates import own_guess
 from .clipping import clipped
 from .cube import Rows
 from .maps import Maps
+from .neighbours import improve
 from .rowmodel import RowModel
 from .slabs import Block
 from .stack import take
@@ -85,10 +86,19 @@ class LoopEngine:
             start = task.of(task.value, task.free, block)
         else:
             start = self._starts.of(block, rows, known, lower, upper)
-        if task.options.clip is None:
+        self.refit(rows, start, lower, upper, known, out)
+
+    def refit(self, rows: Rows, start: np.ndarray, lower: np.ndarray, upper: np.ndarray, known: np.ndarray, out: Maps) -> None:
+        """As `fit_rows`, without outliers."""
+        if self.task.options.clip is None:
             self.fit_rows(rows, start, lower, upper, known, out)
         else:
-            clipped(self, self._rows_model(), rows, start, lower, upper, known, out, task)
+            clipped(self, self._rows_model(), rows, start, lower, upper, known, out, self.task)
+
+    def finish(self, maps: Maps) -> None:
+        """What can be done when all data sets have been fitted."""
+        if self.task.options.start == "neighbours":
+            improve(self.task, self, self._rows_model(), maps)
 
     def fit_rows(self, rows: Rows, start: np.ndarray, lower: np.ndarray, upper: np.ndarray, known: np.ndarray, out: Maps) -> None:
         """Fit data sets from given starts; see `LockstepEngine.fit_rows`."""
