@@ -14,6 +14,7 @@ __all__ = ["Engine", "choose"]
 
 # Fastest first. Each module has `offer(task, name)`, which returns the engine or, as text, why it can't do this task.
 OFFERS: dict[str, str] = {
+    "traced": "traced",
     "loop": "loop",
 }
 
