@@ -101,7 +101,6 @@ def gather(task: Task, model: RowModel, names: tuple[int, ...]) -> Candidates | 
     source = task.source
     blocks = source.blocks(max(RUN, source.n_sets // 4096))
     chosen = np.unique(np.linspace(0, len(blocks) - 1, min(PLACES, len(blocks))).round().astype(int)).tolist()
-    linear = [task.free.index(name) for name in task.linear]
     table, place, parts = [], [], []
     for number, block in enumerate(blocks[b] for b in chosen):
         rows = source.rows(block)

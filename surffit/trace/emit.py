@@ -15,7 +15,7 @@ or nan.  When that happens the call is repeated by a twin of the source that com
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -315,6 +315,14 @@ def _compile(
     entry: Callable[..., Any] = scope["entry"]
     entry.source = source  # type: ignore[attr-defined]
     return entry
+
+
+def compile_function(source: str, name: str, scope: Mapping[str, Any]) -> Callable[..., Any]:
+    """The function `name` of an emitted source that sees nothing but `scope`."""
+    names: dict[str, Any] = {"__builtins__": {}, **scope}
+    exec(compile(source, "<surffit.trace.scalar>", "exec"), names)  # noqa: S102 - generated names, numbers and operators only
+    function: Callable[..., Any] = names[name]
+    return function
 
 
 def as_floats(values: Any) -> list[Any]:
