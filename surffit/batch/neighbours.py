@@ -16,7 +16,7 @@ from .trials import each
 
 __all__ = ["improve"]
 
-ROUNDS = 8  # an answer travels that far over the map at most
+ROUNDS = 30  # an answer travels that far over the map at most
 LOWER = 1e-6  # relative: by how much chi-square must fall to count
 UNTOUCHED = Status.NO_DATA | Status.NONFINITE_DATA | Status.FEW_POINTS | Status.ABORTED | Status.CHUNK_FAILED
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ..exceptions import TraceError
-from ..trace.builder import ARRAY
 from ..trace.derive import derive
 from ..trace.emit import compile_program
 from ..trace.scalar import ScalarKernel, scalar_kernel
