@@ -19,9 +19,10 @@ from .walk import walk
 
 __all__ = ["Candidates", "gather", "has_guess", "own_guess"]
 
-PLACES = 32  # spread evenly over the data sets
+PLACES = 64  # spread evenly over the data sets
 RUN = 16  # neighbours there, whose median is guessed
-FITTED = 4  # of them, which are fitted; one is guessed by itself
+FITTED = 8  # of them, which are fitted; one is guessed by itself
+WORST = 64  # fits of the sample with the largest reduced chi-square: these are guessed by themselves, too
 MOST = 64  # candidates kept
 FEW = 64  # data sets up to which each is guessed by itself, too
 ENOUGH = 0.9  # of what the best of all candidates wins, for every data set of the sample
@@ -99,7 +100,7 @@ def gather(task: Task, model: RowModel, names: tuple[int, ...]) -> Candidates | 
         None if no guess succeeds.
     """
     source = task.source
-    blocks = source.blocks(max(RUN, source.n_sets // 4096))
+    blocks = source.blocks(max(1, min(RUN, source.n_sets // PLACES), source.n_sets // 4096))
     chosen = np.unique(np.linspace(0, len(blocks) - 1, min(PLACES, len(blocks))).round().astype(int)).tolist()
     table, place, parts = [], [], []
     for number, block in enumerate(blocks[b] for b in chosen):
@@ -108,13 +109,13 @@ def gather(task: Task, model: RowModel, names: tuple[int, ...]) -> Candidates | 
         if not len(usable):
             continue
         # every data set where there are few
-        few = len(blocks) <= PLACES // RUN
+        few = source.n_sets <= PLACES
         turn = (np.arange(len(usable) if few else FITTED) + number * FITTED) * GOLDEN % 1.0
         members = np.arange(len(usable)) if few else np.unique((turn * len(usable)).astype(int))
         some = take(rows, usable[members])
         guesses = [*own_guess(task, some if few else take(rows, usable[members[:1]]))]
         first = int(turn[0] * max(1, len(usable) - RUN))
-        middle = _median(task, take(rows, usable[first : first + RUN]))
+        middle = _median(task, take(rows, usable[first : first + RUN])) if number % 4 == 0 else None
         if middle is not None:
             guesses.append(middle)
         table += guesses
@@ -129,8 +130,10 @@ def gather(task: Task, model: RowModel, names: tuple[int, ...]) -> Candidates | 
         return None
     sample = _Sample(task, model, names, parts)
     # the answers of the sample are better candidates than its guesses
-    answers, homes = sample.answers(whole[good])
-    whole, places = np.concatenate([answers, whole[good]]), np.concatenate([homes, np.array(place)[good]])
+    answers, homes, scatter = sample.answers(whole[good])
+    worst = sample.worst(scatter)
+    again, others, _ = sample.answers(worst) if len(worst) else (worst, homes[:0], scatter)
+    whole, places = np.concatenate([again, answers, whole[good]]), np.concatenate([others, homes, np.array(place)[good]])
     return _covering(sample.chi_squares(whole), sample.homes(), whole, places, source.n_sets)
 
 
@@ -141,6 +144,7 @@ class _Sample:
         self.task, self.model, self.names = task, model, list(names)
         self.linear = [task.free.index(name) for name in task.linear]
         self.stacks: list[tuple[int, Stack, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+        self.rows: list[Rows] = []
         for number, where, rows in parts:
             given = _at(task.value, task.free, where)
             given[:, self.names] = np.nan
@@ -149,6 +153,7 @@ class _Sample:
             for stack in stacks(rows, len(task.free)):
                 at = stack.index
                 self.stacks.append((number, stack, start[at], known[at], lower[at], upper[at]))
+                self.rows.append(take(rows, at))
 
     def homes(self) -> np.ndarray:
         """Number of the place of each data set."""
@@ -163,20 +168,35 @@ class _Sample:
             ]
         )
 
-    def answers(self, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where the fits of the data sets end that begin with their best candidates, and their places."""
+    def worst(self, scatter: np.ndarray) -> np.ndarray:
+        """Guesses of the data sets whose fits are worst: if another minimum was missed, it was there."""
+        some = set(np.argsort(-scatter, kind="stable")[:WORST].tolist())
+        out, first = [np.empty((0, len(self.task.free)))], 0
+        for rows in self.rows:
+            members = [q for q in range(rows.size) if first + q in some]
+            first += rows.size
+            if members:
+                out.append(own_guess(self.task, take(rows, np.array(members))))
+        whole = np.full((sum(map(len, out)), len(self.task.free)), np.nan)
+        whole[:, self.names] = np.concatenate(out)[:, self.names]
+        return whole[np.isfinite(whole[:, self.names]).all(axis=1)]
+
+    def answers(self, table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where the fits of the data sets end that begin with their best candidates, their places, and chi-square per point of all."""
+        scatter = []
         found, homes = [np.empty((0, table.shape[1]))], [np.empty(0, dtype=int)]
         for number, stack, start, known, lower, upper in self.stacks:
             chi2 = chi_squares(self.model, stack, start, table, known, lower, upper, self.linear)
             begun = table[np.argmin(np.where(np.isfinite(chi2), chi2, np.inf), axis=1)]
             p = np.where(np.isfinite(begun), begun, start)
             end = walk(self.model, stack, p, known, lower, upper, self.linear, self.task.options)
+            scatter.append(np.nan_to_num(end.chi2 / np.maximum(np.count_nonzero(stack.w, axis=1), 1), nan=np.inf, posinf=np.inf))
             good = ((end.status & np.uint32(CONVERGED)) != 0) & np.isfinite(end.p).all(axis=1)
             out = np.full((int(good.sum()), table.shape[1]), np.nan)
             out[:, self.names] = end.p[good][:, self.names]
             found.append(out)
             homes.append(np.full(len(out), number))
-        return np.concatenate(found), np.concatenate(homes)
+        return np.concatenate(found), np.concatenate(homes), np.concatenate(scatter)
 
 
 def _at(what: Mapping[str, Any], names: tuple[str, ...], where: np.ndarray) -> np.ndarray:
