@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import lmfit
 import numpy as np
 
+from ..solve.status import CONVERGED
 from .cube import Rows
 from .rowmodel import RowModel
-from .stack import stacks, take
+from .stack import Stack, stacks, take
 from .task import Task
 from .trials import chi_squares
+from .walk import walk
 
 __all__ = ["Candidates", "gather", "has_guess", "own_guess"]
 
 PLACES = 64  # spread evenly over the data sets
-RUN = 16  # neighbours there, whose median is guessed too
+RUN = 16  # neighbours there, whose median is guessed
+FITTED = 8  # of them, which are fitted; one is guessed by itself
+WORST = 64  # fits of the sample with the largest reduced chi-square: these are guessed by themselves, too
 MOST = 64  # candidates kept
-FEW = 512  # data sets up to which each is guessed by itself, too
-ENOUGH = 0.995  # of what all candidates together win, mean over the sample
-GAIN = 1e-3  # least that one more candidate must add to that
-ALONE = 0.7  # share of the gain that the other places' candidates must reach for a data set to be served by them
-UNSERVED = 0.02  # share of data sets not served from which each is guessed by itself
+FEW = 64  # data sets up to which each is guessed by itself, too
+ENOUGH = 0.9  # of what the best of all candidates wins, for every data set of the sample
+GAIN = 1e-4  # least that one more candidate must add to the mean of that
+GOLDEN = 0.6180339887498949  # steps of this share fall evenly into any run, and into step with nothing
+ALONE = 0.5  # share of the gain that the other places' candidates must reach for a data set to be served by them
+UNSERVED = 0.05  # share of data sets not served from which each is guessed by itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,25 +100,27 @@ def gather(task: Task, model: RowModel, names: tuple[int, ...]) -> Candidates | 
         None if no guess succeeds.
     """
     source = task.source
-    blocks = source.blocks(max(RUN, source.n_sets // 4096))
+    blocks = source.blocks(max(1, min(RUN, source.n_sets // PLACES), source.n_sets // 4096))
     chosen = np.unique(np.linspace(0, len(blocks) - 1, min(PLACES, len(blocks))).round().astype(int)).tolist()
-    linear = [task.free.index(name) for name in task.linear]
     table, place, parts = [], [], []
     for number, block in enumerate(blocks[b] for b in chosen):
         rows = source.rows(block)
-        some = take(rows, np.flatnonzero(rows.status == 0)[:RUN])
-        if not some.size:
+        usable = np.flatnonzero(rows.status == 0)
+        if not len(usable):
             continue
         # every data set where there are few
-        first = take(some, np.arange(some.size if len(blocks) <= PLACES // 8 else 1))
-        guesses = [*own_guess(task, first)]
-        middle = _median(task, some)
+        few = source.n_sets <= PLACES
+        turn = (np.arange(len(usable) if few else FITTED) + number * FITTED) * GOLDEN % 1.0
+        members = np.arange(len(usable)) if few else np.unique((turn * len(usable)).astype(int))
+        some = take(rows, usable[members])
+        guesses = [*own_guess(task, some if few else take(rows, usable[members[:1]]))]
+        first = int(turn[0] * max(1, len(usable) - RUN))
+        middle = _median(task, take(rows, usable[first : first + RUN])) if number % 4 == 0 else None
         if middle is not None:
             guesses.append(middle)
         table += guesses
         place += [number] * len(guesses)
-        keep = np.flatnonzero(rows.status == 0)[: first.size]
-        parts.append((number, block.start + keep, first))
+        parts.append((number, block.start + usable[members], some))
     if not table:
         return None
     whole = np.full((len(table), len(task.free)), np.nan)
@@ -120,23 +128,83 @@ def gather(task: Task, model: RowModel, names: tuple[int, ...]) -> Candidates | 
     good = np.isfinite(whole[:, list(names)]).all(axis=1)
     if not good.any():
         return None
-    whole, places = whole[good], np.array(place)[good]
-    chi2, home = [], []
-    for number, where, rows in parts:
-        given = np.column_stack([_at(task.value[name], where) for name in task.free])
-        given[:, list(names)] = np.nan
-        lower, upper = (np.column_stack([_at(end[name], where) for name in task.free]) for end in (task.lower, task.upper))
-        known = np.column_stack([_at(task.value[name], where) for name in task.known]) if task.known else np.empty((len(where), 0))
-        for stack in stacks(rows, len(task.free)):
-            at = stack.index
-            start = np.where(np.isfinite(given[at]), given[at], 0.0)
-            chi2.append(chi_squares(model, stack, start, whole, known[at], lower[at], upper[at], linear))
-            home += [number] * len(at)
-    return _covering(np.concatenate(chi2), np.array(home), whole, places, source.n_sets)
+    sample = _Sample(task, model, names, parts)
+    # the answers of the sample are better candidates than its guesses
+    answers, homes, scatter = sample.answers(whole[good])
+    worst = sample.worst(scatter)
+    again, others, _ = sample.answers(worst) if len(worst) else (worst, homes[:0], scatter)
+    whole, places = np.concatenate([again, answers, whole[good]]), np.concatenate([others, homes, np.array(place)[good]])
+    return _covering(sample.chi_squares(whole), sample.homes(), whole, places, source.n_sets)
 
 
-def _at(value: float | np.ndarray, where: np.ndarray) -> np.ndarray:
-    return value[where] if isinstance(value, np.ndarray) else np.full(len(where), float(value))
+class _Sample:
+    """Data sets here and there, each with the number of its place."""
+
+    def __init__(self, task: Task, model: RowModel, names: tuple[int, ...], parts: list[tuple[int, np.ndarray, Rows]]) -> None:
+        self.task, self.model, self.names = task, model, list(names)
+        self.linear = [task.free.index(name) for name in task.linear]
+        self.stacks: list[tuple[int, Stack, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+        self.rows: list[Rows] = []
+        for number, where, rows in parts:
+            given = _at(task.value, task.free, where)
+            given[:, self.names] = np.nan
+            start = np.where(np.isfinite(given), given, 0.0)
+            known, lower, upper = _at(task.value, task.known, where), _at(task.lower, task.free, where), _at(task.upper, task.free, where)
+            for stack in stacks(rows, len(task.free)):
+                at = stack.index
+                self.stacks.append((number, stack, start[at], known[at], lower[at], upper[at]))
+                self.rows.append(take(rows, at))
+
+    def homes(self) -> np.ndarray:
+        """Number of the place of each data set."""
+        return np.concatenate([np.full(len(stack.index), number) for number, stack, *_ in self.stacks])
+
+    def chi_squares(self, table: np.ndarray) -> np.ndarray:
+        """Of each data set with each candidate."""
+        return np.concatenate(
+            [
+                chi_squares(self.model, stack, start, table, known, lower, upper, self.linear)
+                for _, stack, start, known, lower, upper in self.stacks
+            ]
+        )
+
+    def worst(self, scatter: np.ndarray) -> np.ndarray:
+        """Guesses of the data sets whose fits are worst: if another minimum was missed, it was there."""
+        some = set(np.argsort(-scatter, kind="stable")[:WORST].tolist())
+        out, first = [np.empty((0, len(self.task.free)))], 0
+        for rows in self.rows:
+            members = [q for q in range(rows.size) if first + q in some]
+            first += rows.size
+            if members:
+                out.append(own_guess(self.task, take(rows, np.array(members))))
+        whole = np.full((sum(map(len, out)), len(self.task.free)), np.nan)
+        whole[:, self.names] = np.concatenate(out)[:, self.names]
+        return whole[np.isfinite(whole[:, self.names]).all(axis=1)]
+
+    def answers(self, table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where the fits of the data sets end that begin with their best candidates, their places, and chi-square per point of all."""
+        scatter = []
+        found, homes = [np.empty((0, table.shape[1]))], [np.empty(0, dtype=int)]
+        for number, stack, start, known, lower, upper in self.stacks:
+            chi2 = chi_squares(self.model, stack, start, table, known, lower, upper, self.linear)
+            begun = table[np.argmin(np.where(np.isfinite(chi2), chi2, np.inf), axis=1)]
+            p = np.where(np.isfinite(begun), begun, start)
+            end = walk(self.model, stack, p, known, lower, upper, self.linear, self.task.options)
+            scatter.append(np.nan_to_num(end.chi2 / np.maximum(np.count_nonzero(stack.w, axis=1), 1), nan=np.inf, posinf=np.inf))
+            good = ((end.status & np.uint32(CONVERGED)) != 0) & np.isfinite(end.p).all(axis=1)
+            out = np.full((int(good.sum()), table.shape[1]), np.nan)
+            out[:, self.names] = end.p[good][:, self.names]
+            found.append(out)
+            homes.append(np.full(len(out), number))
+        return np.concatenate(found), np.concatenate(homes), np.concatenate(scatter)
+
+
+def _at(what: Mapping[str, Any], names: tuple[str, ...], where: np.ndarray) -> np.ndarray:
+    """Numbers by name of some data sets, shape (n, len(names))."""
+    out = np.empty((len(where), len(names)))
+    for k, name in enumerate(names):
+        out[:, k] = what[name][where] if isinstance(what[name], np.ndarray) else what[name]
+    return out
 
 
 def _median(task: Task, rows: Rows) -> np.ndarray | None:
@@ -171,9 +239,9 @@ def _covering(chi2: np.ndarray, home: np.ndarray, table: np.ndarray, place: np.n
     chosen: list[int] = []
     have = np.zeros(len(win))
     while len(chosen) < min(MOST, len(table)):
-        total = np.maximum(win, have[:, None]).mean(axis=0)
+        total = np.minimum(np.maximum(win, have[:, None]), ENOUGH).mean(axis=0)
         k = int(np.argmax(total))
-        if chosen and (have.mean() >= ENOUGH or total[k] - have.mean() < GAIN):
+        if chosen and total[k] - np.minimum(have, ENOUGH).mean() < GAIN:
             break
         chosen.append(k)
         have = np.maximum(have, win[:, k])

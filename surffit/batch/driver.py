@@ -1,247 +1,645 @@
 """
-Levenberg-Marquardt for many small data sets, compiled once for all models.
+Levenberg-Marquardt for many small fits, compiled once.
 
-The model comes as a first-class function, so a new model compiles its own kernel (`surffit.trace.scalar`) and nothing else. The
-walk: Gauss-Newton steps damped by the diagonal of the normal matrix (Moré 1978), in unit scale, with bounds held natively. The
-rules that end it are those of `Options`: see `fit_many`.
+The model comes in as a function pointer (a kernel of `surffit.trace.scalar`), so that a new model costs the compilation of its
+kernel alone. Nothing depends on the scale of parameters or data: damping is relative to the diagonal of J'J, which is factorised
+with a unit diagonal; whether a step is worth taking is asked of chi-square. J. J. More, Lecture Notes in Mathematics 630 (1978) 105,
+is the classic text on the method.
+
+Everything here is a plain loop over contiguous float64; the only arrays made per fit are those of the rare QR.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
+import numba as nb
 import numpy as np
-from numba import types
 
 from ..solve.status import Status
-from .compiled import compiled
-from .ending import finish
-from .small import SAFE, cholesky, dot, solve
 
-__all__ = ["KERNEL", "drive"]
+__all__ = ["FLAGS", "KERNEL", "drive", "guarded"]
 
-_LINE, _TABLE = types.Array(types.float64, 1, "C"), types.Array(types.float64, 2, "C")
-# chi2 = kern(X, first, p, y, w, r, J): residuals (y - f) w and their slopes w df/dp
-KERNEL = types.float64(_TABLE, types.int64, _LINE, _LINE, _LINE, _LINE, _TABLE)
-_COUNTS, _FLAGS = types.Array(types.int32, 1, "C"), types.Array(types.uint32, 1, "C")
-_PLACES, _BOOLS = types.Array(types.int64, 1, "C"), types.Array(types.boolean, 1, "C")
-_DRIVE = types.void(
-    types.FunctionType(KERNEL), _TABLE, _PLACES, _PLACES, _LINE, _LINE, _FLAGS, _TABLE, _BOOLS, _TABLE, _TABLE, types.boolean,
-    types.int64, types.float64, types.float64, types.float64,
-    _TABLE, types.Array(types.float64, 3, "C"), _LINE, _COUNTS, _COUNTS, _COUNTS, _FLAGS,
-)  # fmt: skip
+# sums may be reordered and products fused; NaN and inf keep their meaning
+FLAGS = {"reassoc", "contract"}
+_vector, _matrix, _int = nb.float64[::1], nb.float64[:, ::1], nb.int64
+SIGNATURE = nb.float64(_matrix, _int, _vector, _vector, _vector, _vector, _matrix)
+KERNEL = nb.types.FunctionType(SIGNATURE)
 
-FTOL, XTOL, GRADIENT = (int(s) for s in (Status.CONVERGED_FTOL, Status.CONVERGED_XTOL, Status.CONVERGED_GRADIENT))
-MAX_NFEV, STALLED = int(Status.MAX_NFEV), int(Status.STALLED)
+FTOL, XTOL, GRADIENT = int(Status.CONVERGED_FTOL), int(Status.CONVERGED_XTOL), int(Status.CONVERGED_GRADIENT)
+MAX_NFEV, STALLED, RUNAWAY = int(Status.MAX_NFEV), int(Status.STALLED), int(Status.RUNAWAY)
 NONFINITE_START, FEW_POINTS, NO_DATA = int(Status.NONFINITE_START), int(Status.FEW_POINTS), int(Status.NO_DATA)
-LARGEST_DAMPING = 1e16
+RANK_DEFICIENT, AT_BOUND = int(Status.RANK_DEFICIENT), int(Status.AT_BOUND)
+NO_EFFECT, QR_FALLBACK = int(Status.NO_EFFECT_AT_START), int(Status.QR_FALLBACK)
+CONVERGED = FTOL | XTOL | GRADIENT
+EPS = 2.220446049250313e-16
+# what a parameter's column may depend on
+SEARCHED, MOVING, STATIC = 0, 1, 2
 
 
-@compiled(error_model="numpy")
-def linear_starts(kern, X, first, p, y, w, r, J, linear, lower, upper, A, b, s, dp, free):
-    """Least-squares values of the linear parameters at the others' starts (in place), clipped to their bounds."""
+def guarded(function: Callable[..., Any], signature: Any) -> Any:
+    """Compile and keep on disk; without, where no place for a cache can be written."""
+    try:
+        return nb.njit(signature, nogil=True, error_model="numpy", cache=True)(function)
+    except RuntimeError:
+        return nb.njit(signature, nogil=True, error_model="numpy")(function)
+
+
+_step = nb.njit(nogil=True, error_model="numpy")
+
+
+@nb.njit(nogil=True, error_model="numpy", fastmath=FLAGS)
+def moments(J, r, H, g):
+    """J'J and J'r; False if they aren't finite."""
+    M, n = J.shape
+    trace = 0.0
+    for k in range(M):
+        total = 0.0
+        for i in range(n):
+            total += J[k, i] * r[i]
+        g[k] = total
+        for j in range(k + 1):
+            total = 0.0
+            for i in range(n):
+                total += J[k, i] * J[j, i]
+            H[k, j] = total
+            H[j, k] = total
+        trace += H[k, k]
+    return math.isfinite(trace)
+
+
+@_step
+def factor(H, damped, F, m, s, L):
+    """Cholesky factor of the unit-diagonal matrix; returns its smallest pivot, 0 if it isn't positive definite."""
+    for a in range(m):
+        s[a] = 1.0 / math.sqrt(damped[F[a]])
+    least = 1.0
+    for a in range(m):
+        for b in range(a):
+            total = H[F[a], F[b]] * s[a] * s[b]
+            for c in range(b):
+                total -= L[a, c] * L[b, c]
+            L[a, b] = total / L[b, b]
+        total = 1.0
+        for c in range(a):
+            total -= L[a, c] * L[a, c]
+        if not total > 0.0:
+            return 0.0
+        least = min(least, total)
+        L[a, a] = math.sqrt(total)
+    return least
+
+
+@_step
+def solve(L, m, s, g, F, z):
+    """Solution z of the factorised system for g; returns g'z."""
+    for a in range(m):
+        total = g[F[a]] * s[a]
+        for b in range(a):
+            total -= L[a, b] * z[b]
+        z[a] = total / L[a, a]
+    square = 0.0
+    for a in range(m):
+        square += z[a] * z[a]
+    for a in range(m - 1, -1, -1):
+        total = z[a]
+        for b in range(a + 1, m):
+            total -= L[b, a] * z[b]
+        z[a] = total / L[a, a]
+    for a in range(m):
+        z[a] *= s[a]
+    return square
+
+
+@_step
+def linear_start(J, r, kind, M, p, start, L, s, z, F):
+    """Linear parameters by normal equations of their columns (p holds 0 there); columns that others explain keep their start or 0."""
+    n = r.shape[0]
     m = 0
-    for k in range(linear.shape[0]):
-        if linear[k]:
-            p[k] = 0.0
-            free[m] = k
-            m += 1
-    if not math.isfinite(kern(X, first, p, y, w, r, J)):
+    for k in range(M):
+        if kind[k] == SEARCHED:
+            continue
+        norm = 0.0
+        for i in range(n):
+            norm += J[k, i] * J[k, i]
+        if not (math.isfinite(norm) and norm > 0.0):
+            p[k] = start[k] if math.isfinite(start[k]) else 0.0
+            continue
+        s[m] = 1.0 / math.sqrt(norm)
+        pivot = 1.0
+        for b in range(m):
+            total = 0.0
+            for i in range(n):
+                total += J[k, i] * J[F[b], i]
+            total *= s[m] * s[b]
+            for c in range(b):
+                total -= L[m, c] * L[b, c]
+            L[m, b] = total / L[b, b]
+            pivot -= L[m, b] * L[m, b]
+        if not pivot > 1e-12:
+            continue
+        L[m, m] = math.sqrt(pivot)
+        total = 0.0
+        for i in range(n):
+            total += J[k, i] * r[i]
+        total *= s[m]
+        for b in range(m):
+            total -= L[m, b] * z[b]
+        z[m] = total / L[m, m]
+        F[m] = k
+        m += 1
+    for a in range(m - 1, -1, -1):
+        total = z[a]
+        for b in range(a + 1, m):
+            total -= L[b, a] * z[b]
+        z[a] = total / L[a, a]
+    for a in range(m):
+        p[F[a]] = z[a] * s[a]
+
+
+@_step
+def patch(kern, X, o, p, y, w, r, J):
+    """Derivatives that aren't finite where the value is (0/0 at a removable point), by central differences; 0 where these aren't either."""
+    M, n = J.shape
+    one, two, rest = np.empty(n), np.empty(n), np.empty((M, n))
+    for k in range(M):
+        bad = False
+        for i in range(n):
+            bad = bad or not math.isfinite(J[k, i])
+        if not bad:
+            continue
+        here = p[k]
+        h = 6e-6 * abs(here) if here != 0.0 else 6e-6
+        p[k] = here + h
+        kern(X, o, p, y, w, one, rest)
+        p[k] = here - h
+        kern(X, o, p, y, w, two, rest)
+        p[k] = here
+        for i in range(n):
+            if not math.isfinite(J[k, i]):
+                slope = (two[i] - one[i]) / (2.0 * h)
+                J[k, i] = slope if math.isfinite(slope) else 0.0
+
+
+@_step
+def walk(
+    kern, X, o, y, w, p, trial, lower, upper, M, r, rt, J, Jt, H, g, damped, dmax, s, L, z, F, c, yy, nfev, ftol, xtol, gtol, max_nfev
+):
+    """From p, with c and J there, to a minimum; returns flags, chi-square and evaluations. The last J and r are in J and r."""
+    lam = 1e-3
+    fresh = True
+    m = 0
+    while True:
+        if fresh:
+            if not moments(J, r, H, g):
+                patch(kern, X, o, p, y, w, r, J)
+                if not moments(J, r, H, g):
+                    return STALLED, c, nfev
+            m = 0
+            steepest = 0.0
+            for k in range(M):
+                h = H[k, k]
+                dmax[k] = max(dmax[k], h)
+                if h > 0.0 and not (p[k] <= lower[k] and g[k] < 0.0) and not (p[k] >= upper[k] and g[k] > 0.0):
+                    F[m] = k
+                    m += 1
+                    steepest = max(steepest, abs(g[k]) / math.sqrt(h))
+            if m == 0 or c <= 1e-30 * yy or steepest <= gtol * math.sqrt(c):
+                return GRADIENT, c, nfev
+        if nfev >= max_nfev:
+            return MAX_NFEV, c, nfev
+        for a in range(m):
+            k = F[a]
+            damped[k] = H[k, k] + lam * (H[k, k] if H[k, k] > 1e-12 * dmax[k] else dmax[k])
+        if factor(H, damped, F, m, s, L) == 0.0:
+            fresh = False
+            lam *= 10.0
+            if lam > 1e16:
+                return STALLED, c, nfev
+            continue
+        solve(L, m, s, g, F, z)
+        for a in range(m):
+            k = F[a]
+            trial[k] = min(max(p[k] + z[a], lower[k]), upper[k])
+            z[a] = trial[k] - p[k]
+        pred = 0.0
+        moved = 0.0
+        size = 0.0
+        for a in range(m):
+            k = F[a]
+            total = 0.0
+            for b in range(m):
+                total += H[k, F[b]] * z[b]
+            pred += z[a] * (2.0 * g[k] - total)
+            moved += H[k, k] * z[a] * z[a]
+            size += H[k, k] * p[k] * p[k]
+        cn = kern(X, o, trial, y, w, rt, Jt)
+        nfev += 1
+        if cn <= c:
+            act = c - cn
+            for a in range(m):
+                p[F[a]] = trial[F[a]]
+            done = 0
+            if act <= ftol * c and pred <= ftol * c:
+                done = FTOL
+            elif moved <= xtol * xtol * size and lam <= 1.0:
+                done = XTOL
+            c = cn
+            for i in range(r.shape[0]):
+                r[i] = rt[i]
+            for k in range(M):
+                for i in range(r.shape[0]):
+                    J[k, i] = Jt[k, i]
+            if done:
+                if not moments(J, r, H, g):
+                    patch(kern, X, o, p, y, w, r, J)
+                    moments(J, r, H, g)
+                return done, c, nfev
+            if act > 0.25 * pred:
+                lam *= 0.1
+            fresh = True
+        else:
+            for a in range(m):
+                trial[F[a]] = p[F[a]]
+            if 0.0 <= pred <= ftol * c:
+                return FTOL, c, nfev
+            lam *= 10.0
+            if lam > 1e16:
+                return STALLED, c, nfev
+            fresh = False
+
+
+@_step
+def pivoted(J, r, F, m, s, R, perm, t):
+    """QR with pivoting of unit columns: R, the order of the columns, Q'r in t, and the rank."""
+    n = r.shape[0]
+    A = np.empty((m, n))
+    v = r.copy()
+    left = np.empty(m)
+    for a in range(m):
+        perm[a] = a
+        for i in range(n):
+            A[a, i] = J[F[a], i] * s[a]
+    top = min(m, n)
+    for j in range(top):
+        best = j
+        for a in range(j, m):
+            total = 0.0
+            for i in range(j, n):
+                total += A[a, i] * A[a, i]
+            left[a] = total
+            if left[a] > left[best]:
+                best = a
+        if best != j:
+            for i in range(n):
+                A[j, i], A[best, i] = A[best, i], A[j, i]
+            perm[j], perm[best] = perm[best], perm[j]
+            left[j], left[best] = left[best], left[j]
+        norm = math.sqrt(left[j])
+        alpha = -norm if A[j, j] >= 0.0 else norm
+        half = norm * (norm + abs(A[j, j]))
+        A[j, j] -= alpha
+        if half > 0.0:
+            for a in range(j + 1, m):
+                total = 0.0
+                for i in range(j, n):
+                    total += A[j, i] * A[a, i]
+                total /= half
+                for i in range(j, n):
+                    A[a, i] -= total * A[j, i]
+            total = 0.0
+            for i in range(j, n):
+                total += A[j, i] * v[i]
+            total /= half
+            for i in range(j, n):
+                v[i] -= total * A[j, i]
+        R[j, j] = alpha
+        for a in range(j + 1, m):
+            R[j, a] = A[a, j]
+        t[j] = v[j]
+    rank = 0
+    while rank < top and abs(R[rank, rank]) > 10.0 * m * EPS * abs(R[0, 0]):
+        rank += 1
+    return rank
+
+
+@_step
+def determined(R, perm, m, rank, lost):
+    """Marks the columns that have a part in the null space."""
+    for a in range(m):
+        lost[a] = 0
+    if rank == m:
         return
+    free = m - rank
+    N = np.zeros((free, m))
+    for j in range(free):
+        N[j, rank + j] = 1.0
+        for a in range(rank - 1, -1, -1):
+            total = -R[a, rank + j]
+            for b in range(a + 1, rank):
+                total -= R[a, b] * N[j, b]
+            N[j, a] = total / R[a, a]
+        for again in range(2):
+            for b in range(j):
+                total = 0.0
+                for a in range(m):
+                    total += N[j, a] * N[b, a]
+                for a in range(m):
+                    N[j, a] -= total * N[b, a]
+        total = 0.0
+        for a in range(m):
+            total += N[j, a] * N[j, a]
+        for a in range(m):
+            N[j, a] /= math.sqrt(total)
     for a in range(m):
-        s[a] = math.sqrt(dot(J[free[a]], J[free[a]]))
-        if not (s[a] > 0.0 and math.isfinite(s[a])):
-            s[a] = 1.0
+        total = 0.0
+        for j in range(free):
+            total += N[j, a] * N[j, a]
+        if total > 1e-10:
+            lost[perm[a]] = 1
+
+
+@_step
+def covariance(J, r, H, g, F, m, s, L, z, damped, C, perm, t, lost):
+    """
+    Covariance with unit variance of the parameters F in C (row and column a for F[a]), and the Gauss-Newton step in z.
+
+    Returns rank, condition of the unit columns, squared length of the step in standard errors, and whether QR was needed.
+    """
     for a in range(m):
-        b[a] = dot(J[free[a]], r) / s[a]
-        for e in range(a):
-            A[a, e] = dot(J[free[a]], J[free[e]]) / (s[a] * s[e])
-        A[a, a] = 1.0 + 1e-12
-    if not cholesky(A, m) > 0.0:
-        return
-    solve(A, b, dp, m)
+        damped[F[a]] = H[F[a], F[a]]
+        lost[a] = 0
+    least = factor(H, damped, F, m, s, L)
+    if least >= 1e-8:
+        length = solve(L, m, s, g, F, z)
+        # rows of the inverse of L, in the upper triangle of C
+        for a in range(m):
+            for b in range(a, m):
+                total = 1.0 if a == b else 0.0
+                for c in range(a, b):
+                    total -= L[b, c] * C[a, c]
+                C[a, b] = total / L[b, b]
+        for a in range(m):
+            for b in range(a, m):
+                total = 0.0
+                for c in range(b, m):
+                    total += C[a, c] * C[b, c]
+                C[a, b] = total * s[a] * s[b]
+        for a in range(m):
+            for b in range(a):
+                C[a, b] = C[b, a]
+        return m, 1.0 / math.sqrt(least), length, False
+    R = L
+    rank = pivoted(J, r, F, m, s, R, perm, t)
+    determined(R, perm, m, rank, lost)
     for a in range(m):
-        value = dp[a] / s[a]
-        if math.isfinite(value):
-            k = free[a]
-            p[k] = min(max(value, lower[k]), upper[k])
+        z[a] = 0.0
+    length = 0.0
+    for a in range(rank - 1, -1, -1):
+        length += t[a] * t[a]
+        total = t[a]
+        for b in range(a + 1, rank):
+            total -= R[a, b] * z[perm[b]]
+        z[perm[a]] = total / R[a, a]
+    for a in range(m):
+        z[a] *= s[a]
+    V = np.zeros((m, m))
+    for b in range(rank):
+        for a in range(b, -1, -1):
+            total = 1.0 if a == b else 0.0
+            for c in range(a + 1, b + 1):
+                total -= R[a, c] * V[c, b]
+            V[a, b] = total / R[a, a]
+    for a in range(m):
+        for b in range(m):
+            ka, kb = perm[a], perm[b]
+            if lost[ka] or lost[kb]:
+                C[ka, kb] = math.inf if ka == kb else math.nan
+            else:
+                total = 0.0
+                for c in range(max(a, b), rank):
+                    total += V[a, c] * V[b, c]
+                C[ka, kb] = total * s[ka] * s[kb]
+    condition = abs(R[0, 0] / R[rank - 1, rank - 1]) if rank == m else math.inf
+    return rank, condition, length, True
 
 
-@compiled(fastmath=SAFE, error_model="numpy")
-def slopes(J, r, H, g):
-    """Normal matrix (both triangles) and gradient; slopes that are not finite (0 * inf at a removable point) count as none."""
-    for k in range(g.shape[0]):
-        g[k] = dot(J[k], r)
-        for i in range(k + 1):
-            H[k, i] = H[i, k] = dot(J[k], J[i])
-        if not math.isfinite(H[k, k]):
-            for i in range(J.shape[1]):
-                if not math.isfinite(J[k, i]):
-                    J[k, i] = 0.0
-            g[k] = dot(J[k], r)
-            for i in range(k + 1):
-                H[k, i] = H[i, k] = dot(J[k], J[i])
-
-
-@compiled(_DRIVE, error_model="numpy")
 def drive(
-    kern, X, x_offsets, offsets, y, w, skip, P, linear, lower, upper, known_errors, max_nfev, ftol, xtol, gtol,
-    stderr, covar, chisqr, nobs, nfree, nfev, status,
+    kern, y, w, X, offsets, x_offsets, status, start, lower, upper, known, kind, longest, ftol, xtol, gtol, max_nfev, scale_covar,
+    values, stderr, chisqr, nobs, nfree, nfev, flags, covar,
 ):  # fmt: skip
     """
-    Fit the data sets of a block one after the other.
+    Fit data sets one after the other.
 
     Parameters
     ----------
-    kern : first-class function of type `KERNEL`
-    X, x_offsets, offsets, y, w : ndarray
-        As in `Rows`.
-    skip : ndarray of uint32, shape (n,)
-        Data sets that are not fitted, with their flags.
-    P : ndarray, shape (n, M + fixed)
-        Starts of the M free parameters, then the fixed ones; the answers afterwards.
-    linear : ndarray of bool, shape (M,)
-        Parameters that need no start.
-    lower, upper : ndarray, shape (n, M)
-    known_errors : bool
-        Whether 1/w are the data's errors; otherwise they are scaled by the scatter.
-    max_nfev, ftol, xtol, gtol
-        When to stop.
-    stderr, covar, chisqr, nobs, nfree, nfev, status : ndarray
-        Filled in; `covar` (n, M, M), or (0, M, M) if it isn't wanted.
+    kern : KERNEL
+    y, w, X, offsets, x_offsets, status
+        As in `Rows`; X has the kernel's rows.
+    start, lower, upper : ndarray, shape (n, M)
+        By data set; nan where a linear parameter has no start.
+    known : ndarray, shape (n, K)
+    kind : ndarray of int64, shape (M,)
+        0: searched, 1: linear, 2: linear, with a column that no search moves.
+    longest : int
+        Points of the longest data set.
+    ftol, xtol, gtol : float
+    max_nfev : int
+    scale_covar : bool
+    values, stderr : ndarray, shape (n, M)
+    chisqr, nobs, nfree, nfev, flags : ndarray, shape (n,)
+    covar : ndarray, shape (n, M, M), or (0, M, M)
+        All of these are filled.
     """
-    n, M, K = skip.shape[0], linear.shape[0], P.shape[1]
-    H, A = np.zeros((M, M)), np.zeros((M, M))
-    g, dp, s, b = np.zeros(M), np.zeros(M), np.zeros(M), np.zeros(M)
-    dmax, first_scale, begin = np.zeros(M), np.zeros(M), np.zeros(M)
-    free = np.zeros(M, np.int64)
-    p, trial = np.zeros(K), np.zeros(K)
-    length = -1
-    J, J2, r, r2 = np.empty((M, 0)), np.empty((M, 0)), np.empty(0), np.empty(0)
-    some_linear = False
+    M, K, nx = start.shape[1], known.shape[1], X.shape[0]
+    r_, rt_, J_, Jt_ = np.empty(longest), np.empty(longest), np.empty(M * longest), np.empty(M * longest)
+    y_, w_, X_ = np.empty(longest), np.empty(longest), np.empty(nx * longest)
+    H, L, C = np.empty((M, M)), np.empty((M, M)), np.empty((M, M))
+    g, damped, dmax, s, z, t = np.empty(M), np.empty(M), np.empty(M), np.empty(M), np.empty(M), np.empty(M)
+    F, perm, lost = np.empty(M, np.int64), np.empty(M, np.int64), np.empty(M, np.int64)
+    p, trial, first = np.empty(M + K), np.empty(M + K), np.empty(M)
+    linear = False
     for k in range(M):
-        some_linear |= linear[k]
-    for q in range(n):
-        if skip[q] != 0:
-            status[q] = skip[q]
+        linear = linear or kind[k] != SEARCHED
+    for q in range(x_offsets.shape[0]):
+        lo, hi = offsets[q], offsets[q + 1]
+        n = 0
+        for i in range(lo, hi):
+            if w[i] != 0.0:
+                n += 1
+        nobs[q], nfree[q], nfev[q], chisqr[q] = n, 0, 0, math.nan
+        values[q, :] = math.nan
+        stderr[q, :] = math.nan
+        if covar.shape[0]:
+            covar[q, :, :] = math.nan
+        flags[q] = status[q] if status[q] else NO_DATA if n == 0 else FEW_POINTS if n < M else 0
+        if flags[q]:
             continue
-        D = offsets[q + 1] - offsets[q]
-        Y, W = y[offsets[q] : offsets[q + 1]], w[offsets[q] : offsets[q + 1]]
-        if length != D:
-            length = D
-            J, J2, r, r2 = np.empty((M, D)), np.empty((M, D)), np.empty(D), np.empty(D)
-        first, size = x_offsets[q], 0.0
-        low, high = lower[q], upper[q]
-        for i in range(D):
-            nobs[q] += W[i] != 0.0
-            size += (Y[i] * W[i]) ** 2
-        if nobs[q] == 0:
-            status[q] = NO_DATA
-            continue
-        if nobs[q] < M:
-            status[q] = FEW_POINTS
-            continue
-        usable = True
+        ys, ws, Xs, o = y[lo:hi], w[lo:hi], X, x_offsets[q]
+        if n < hi - lo:
+            # only used points: what stands at the others may be anything
+            Xs = X_[: nx * n].reshape(nx, n)
+            o = 0
+            e = 0
+            for i in range(lo, hi):
+                if w[i] != 0.0:
+                    y_[e] = y[i]
+                    w_[e] = w[i]
+                    for j in range(nx):
+                        Xs[j, e] = X[j, x_offsets[q] + i - lo]
+                    e += 1
+            ys, ws = y_[:n], w_[:n]
+        r, rt = r_[:n], rt_[:n]
+        J, Jt = J_[: M * n].reshape(M, n), Jt_[: M * n].reshape(M, n)
+        yy = 0.0
+        for i in range(n):
+            yy += (ys[i] * ws[i]) ** 2
+        low, up = lower[q], upper[q]
+        for k in range(M):
+            p[k] = start[q, k]
+            if kind[k] == SEARCHED:
+                p[k] = min(max(p[k], low[k]), up[k])
+            dmax[k] = 0.0
         for k in range(K):
-            p[k] = P[q, k]
-            if k < M:
-                if linear[k] and not math.isfinite(p[k]):
-                    p[k] = 0.0
-                p[k] = min(max(p[k], low[k]), high[k])
-            usable &= math.isfinite(p[k])
-        if not usable:
-            status[q] = NONFINITE_START
-            continue
+            p[M + k] = known[q, k]
         count = 0
-        if some_linear:
-            linear_starts(kern, X, first, p, Y, W, r, J, linear, low, high, A, b, s, dp, free)
+        if linear:
+            for k in range(M):
+                if kind[k] != SEARCHED:
+                    p[k] = 0.0
+            c = kern(Xs, o, p, ys, ws, r, J)
             count = 1
-        c = kern(X, first, p, Y, W, r, J)
+            if math.isfinite(c):
+                linear_start(J, r, kind, M, p, start[q], L, s, z, F)
+            for k in range(M):
+                if kind[k] != SEARCHED:
+                    p[k] = min(max(p[k] if math.isfinite(c) else start[q, k], low[k]), up[k])
+        for k in range(M):
+            first[k] = p[k]
+        for k in range(M + K):
+            trial[k] = p[k]
+        c = kern(Xs, o, p, ys, ws, r, J)
         count += 1
         if not math.isfinite(c):
-            status[q], nfev[q] = NONFINITE_START, count
+            flags[q] = NONFINITE_START
+            nfev[q] = count
             continue
-        lam, fresh, flag, m = 1e-3, True, 0, 0
-        dmax[:] = 0.0
-        for k in range(M):
-            begin[k] = p[k]
-        while True:
-            if fresh:
-                slopes(J, r, H, g)
-                fresh, m, cosine = False, 0, 0.0
-                for k in range(M):
-                    dmax[k] = max(dmax[k], H[k, k])
-                    held = (p[k] <= low[k] and g[k] < 0.0) or (p[k] >= high[k] and g[k] > 0.0)
-                    if not held and dmax[k] > 0.0:
-                        free[m] = k
-                        m += 1
-                        if H[k, k] > 0.0 and c > 0.0:
-                            cosine = max(cosine, abs(g[k]) / math.sqrt(H[k, k] * c))
-                if count <= 2:
-                    for k in range(M):
-                        first_scale[k] = math.sqrt(c / H[k, k]) if H[k, k] > 0.0 else 0.0
-                if cosine <= gtol or c <= 1e-30 * size or m == 0:
+        flag = 0
+        rank, condition, needs_qr, m = 0, 1.0, False, 0
+        square = 0.0
+        for attempt in range(4):
+            flag, c, count = walk(
+                kern, Xs, o, ys, ws, p, trial, low, up, M, r, rt, J, Jt, H, g, damped, dmax, s, L, z, F, c, yy, count,
+                ftol, xtol, gtol, max_nfev,
+            )  # fmt: skip
+            # what is held on a bound, and what has no say
+            m = 0
+            for k in range(M):
+                slack = 1e-6 * math.sqrt(H[k, k] * c)
+                held = (p[k] <= low[k] and g[k] <= slack) or (p[k] >= up[k] and g[k] >= -slack)
+                if not held and H[k, k] > 0.0:
+                    F[m] = k
+                    m += 1
+            rank, condition, length, needs_qr = covariance(J, r, H, g, F, m, s, L, z, damped, C, perm, t, lost)
+            if n > rank:
+                square = c / (n - rank)
+            else:
+                square = c / n
+            if not scale_covar:
+                square = min(square, 1.0)
+            square = max(square, 1e-26 * yy / n)
+            if length <= 1e-4 * square or c <= 1e-30 * yy:
+                if flag == STALLED:
                     flag = GRADIENT
-                    break
-            if count >= max_nfev:
-                flag = MAX_NFEV
                 break
+            if flag == MAX_NFEV or count >= max_nfev or not math.isfinite(length):
+                break
+            if attempt == 3:
+                flag = STALLED
+                break
+            # a stop with the minimum still away: heavy damping, or normal equations that have lost their digits
+            inside = True
             for a in range(m):
-                k = free[a]
-                s[a] = math.sqrt(H[k, k] if H[k, k] > 1e-12 * dmax[k] else dmax[k])
-            for a in range(m):
-                k = free[a]
-                b[a] = g[k] / s[a]
-                for e in range(a):
-                    A[a, e] = H[k, free[e]] / (s[a] * s[e])
-                A[a, a] = H[k, k] / (s[a] * s[a]) + lam
-            better = False
-            if cholesky(A, m) > 0.0:
-                solve(A, b, dp, m)
-                for k in range(K):
-                    trial[k] = p[k]
-                for a in range(m):
-                    k = free[a]
-                    trial[k] = min(max(p[k] + dp[a] / s[a], low[k]), high[k])
-                promised, moved, length2 = 0.0, 0.0, 0.0
-                for a in range(m):
-                    k = free[a]
-                    step = trial[k] - p[k]
-                    promised += 2.0 * g[k] * step
-                    moved += H[k, k] * step * step
-                    length2 += H[k, k] * p[k] * p[k]
-                    for e in range(m):
-                        promised -= step * H[k, free[e]] * (trial[free[e]] - p[free[e]])
-                after = kern(X, first, trial, Y, W, r2, J2)
+                k = F[a]
+                trial[k] = p[k] + z[a]
+                inside = inside and low[k] <= trial[k] <= up[k]
+            if inside:
+                cn = kern(Xs, o, trial, ys, ws, rt, Jt)
                 count += 1
-                better = after <= c  # nan compares False: a point without a value is a rejected step
-                if better:
-                    gain, before, c = c - after, c, after
-                    for k in range(K):
+                if cn < c:
+                    c = cn
+                    for k in range(M):
                         p[k] = trial[k]
-                    J, J2, r, r2, fresh = J2, J, r2, r, True
-                    if gain <= ftol * before and promised <= ftol * before:
-                        flag = FTOL
-                    elif moved <= xtol * xtol * length2 and lam <= 1.0:
-                        flag = XTOL
-                    elif gain > 0.25 * promised:
-                        lam *= 0.1
-                elif 0.0 <= promised <= ftol * c:
-                    flag = FTOL  # only rounding is left to gain
-            if flag:
-                break
-            if not better:
-                lam *= 10.0
-                if lam > LARGEST_DAMPING:
-                    flag = STALLED
-                    break
-        if fresh:
-            slopes(J, r, H, g)
-        nfev[q], chisqr[q] = count, c
-        wanted = covar[q] if covar.shape[0] else A
-        nfree[q], more = finish(
-            p, begin, first_scale, low, high, linear, J, J2, H, g, c, nobs[q], known_errors, flag, stderr[q], wanted, covar.shape[0] > 0
-        )
-        status[q] = flag | more
-        for k in range(K):
-            P[q, k] = p[k]
+                        for i in range(n):
+                            J[k, i] = Jt[k, i]
+                    for i in range(n):
+                        r[i] = rt[i]
+            for k in range(M):
+                trial[k] = p[k]
+        scale = 1.0
+        if scale_covar and n > rank:
+            scale = c / (n - rank)
+        # one more Gauss-Newton step, which costs nothing
+        small = flag & CONVERGED != 0 and rank == m
+        for a in range(m):
+            k = F[a]
+            small = small and low[k] < p[k] + z[a] < up[k] and z[a] * z[a] <= 1e-4 * C[a, a] * max(scale, square)
+        if small:
+            for a in range(m):
+                p[F[a]] += z[a]
+        if needs_qr:
+            flag |= QR_FALLBACK
+        alive = m
+        for k in range(M):
+            values[q, k] = p[k]
+            if H[k, k] > 0.0:
+                if (p[k] <= low[k] or p[k] >= up[k]) and g[k] * g[k] >= 0.0:
+                    inside = False
+                    for a in range(m):
+                        inside = inside or F[a] == k
+                    if not inside:
+                        flag |= AT_BOUND
+            elif H[k, k] == 0.0:
+                if p[k] <= low[k] or p[k] >= up[k]:
+                    flag |= AT_BOUND
+                else:
+                    stderr[q, k] = math.inf
+                    alive += 1
+                    if kind[k] == SEARCHED:
+                        flag |= NO_EFFECT if dmax[k] == 0.0 else RUNAWAY
+        if rank < alive:
+            flag |= RANK_DEFICIENT
+        for a in range(m):
+            stderr[q, F[a]] = math.sqrt(C[a, a] * scale)
+            if covar.shape[0]:
+                for b in range(m):
+                    covar[q, F[a], F[b]] = C[a, b] * scale
+        # far away along a direction that the data say nothing about
+        for a in range(m):
+            k = F[a]
+            size = abs(p[k])
+            if kind[k] == SEARCHED:
+                far = abs(first[k]) > 0.0 and size > 1e3 * abs(first[k])
+                if far and condition >= (1e9 if flag & CONVERGED else 1e6):
+                    flag |= RUNAWAY
+                grown = size > 1e3 * (abs(first[k]) if first[k] != 0.0 else 1.0)
+                if grown and size * EPS > 1e-3 * math.sqrt(C[a, a] * square):
+                    flag |= RUNAWAY
+            elif kind[k] == MOVING and condition >= 1e9 and size * math.sqrt(H[k, k]) > 1e5 * math.sqrt(yy):
+                flag |= RUNAWAY
+        if flag & RUNAWAY:
+            flag &= ~CONVERGED
+        chisqr[q], nfree[q], nfev[q], flags[q] = c, n - rank, count, flag
+
+
+def _signature() -> Any:
+    f1, f2, f3 = _vector, _matrix, nb.float64[:, :, ::1]
+    i1, u1, f, i = nb.int64[::1], nb.uint32[::1], nb.float64, nb.int64
+    i4 = nb.int32[::1]
+    data = (KERNEL, f1, f1, f2, i1, i1, u1, f2, f2, f2, f2, i1, i, f, f, f, i, nb.boolean)
+    return nb.void(*data, f2, f2, f1, i4, i4, i4, u1, f3)
+
+
+drive = guarded(drive, _signature())

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from ..solve.status import Status
-from .clipping import clipped
 from .cube import Rows
 from .ends import fill
 from .maps import Maps
 from .rowmodel import RowModel
-from .slabs import Block
+from .searching import Searching
 from .stack import stacks
-from .starts import Starts, probe_of
+from .starts import probe_of
 from .task import Task
 from .walk import walk
 
@@ -34,7 +33,7 @@ def offer(task: Task, name: str) -> LockstepEngine | str:
     return LockstepEngine(task, model, f"{taken}, {how[model.derivatives]}")
 
 
-class LockstepEngine:
+class LockstepEngine(Searching):
     """
     Levenberg-Marquardt on arrays of fits.
 
@@ -49,32 +48,14 @@ class LockstepEngine:
     name = "lockstep"
 
     def __init__(self, task: Task, model: RowModel, reason: str) -> None:
-        self.task, self.model, self.reason = task, model, reason
-        self.starts = Starts(task, model)
+        super().__init__(task, model)
+        self.reason = reason
+        self.model = model
         self.linear = [task.free.index(name) for name in task.linear]
         self.nonlinear = [task.free.index(name) for name in task.nonlinear]
 
-    def fit(self, block: Block, out: Maps) -> None:
-        """Fit the data sets of a block."""
-        task, rows = self.task, self.task.source.rows(block)
-        lower, upper = task.of(task.lower, task.free, block), task.of(task.upper, task.free, block)
-        known = task.of(task.value, task.known, block)
-        start = self.starts.of(block, rows, known, lower, upper)
-        clipped(self, self.model, rows, start, lower, upper, known, out, task)
-
     def fit_rows(self, rows: Rows, start: np.ndarray, lower: np.ndarray, upper: np.ndarray, known: np.ndarray, out: Maps) -> None:
-        """
-        Fit data sets from given starts.
-
-        Parameters
-        ----------
-        rows : Rows
-        start, lower, upper : ndarray, shape (n, M)
-            By free parameter.
-        known : ndarray, shape (n, K)
-        out : Maps
-            Of these data sets.
-        """
+        """Fit gathered data sets; see `Searching.fit_rows`."""
         M = len(self.task.free)
         for flag in np.unique(rows.status[rows.status != 0]).tolist():
             out.fail(rows.status == flag, flag)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,10 @@ from ..exceptions import NonFiniteError, ParameterError, SurffitWarning, TooFewP
 from ..kernels.warned import filtered
 from ..solve.status import Status
 from .candidates import own_guess
-from .clipping import clipped
 from .cube import Rows
 from .maps import Maps
-from .rowmodel import RowModel
-from .slabs import Block
+from .searching import Searching
 from .stack import take
-from .starts import Starts, probe_of
 from .task import Options, Task
 
 __all__ = ["LoopEngine", "offer"]
@@ -31,7 +27,7 @@ def offer(task: Task, name: str) -> LoopEngine | str:
     return LoopEngine(task, "one ordinary fit per data set")
 
 
-class LoopEngine:
+class LoopEngine(Searching):
     """
     `SurfaceModel.fit` in a loop.
 
@@ -53,45 +49,21 @@ class LoopEngine:
     block = 64
 
     def __init__(self, task: Task, reason: str) -> None:
-        self.task, self.reason = task, reason
-        self._lock = threading.Lock()
-        self._model: RowModel | None = None
-        self._starts: Starts | None = None
-        if task.options.start is not None:
-            self._starts = Starts(task, self._rows_model())
+        super().__init__(task)
+        self.reason = reason
         limit = task.options.max_nfev
         # there a look at the derivatives counts as one per parameter
         self._max_nfev = None if limit == Options.max_nfev else limit * (len(task.free) + 1)
 
-    def _rows_model(self) -> RowModel:
-        with self._lock:
-            if self._model is None:
-                self._model = RowModel(self.task, probe_of(self.task))
-            return self._model
-
-    def fit(self, block: Block, out: Maps) -> None:
+    def fit_rows(self, rows: Rows, start: np.ndarray, lower: np.ndarray, upper: np.ndarray, known: np.ndarray, out: Maps) -> None:
         """
-        Fit the data sets of a block.
+        Fit gathered data sets; see `Searching.fit_rows`.
 
         Raises
         ------
         Exception
             What the model raises. The run then looks for the data set that is to blame.
         """
-        task, rows = self.task, self.task.source.rows(block)
-        lower, upper = task.of(task.lower, task.free, block), task.of(task.upper, task.free, block)
-        known = task.of(task.value, task.known, block)
-        if self._starts is None:
-            start = task.of(task.value, task.free, block)
-        else:
-            start = self._starts.of(block, rows, known, lower, upper)
-        if task.options.clip is None:
-            self.fit_rows(rows, start, lower, upper, known, out)
-        else:
-            clipped(self, self._rows_model(), rows, start, lower, upper, known, out, task)
-
-    def fit_rows(self, rows: Rows, start: np.ndarray, lower: np.ndarray, upper: np.ndarray, known: np.ndarray, out: Maps) -> None:
-        """Fit data sets from given starts; see `LockstepEngine.fit_rows`."""
         task = self.task
         start = self._guessed(rows, start)
         for q in range(rows.size):

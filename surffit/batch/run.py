@@ -118,6 +118,7 @@ def run(task: Task, engine: Engine, progress: Any = False, on_error: str = "flag
         try:
             for number in _finished(blocks, work, pool, workers, done):
                 report(maps.status[blocks[number].start : blocks[number].stop])
+            work.finish(blocks)
         except KeyboardInterrupt:
             complete = False
         finally:
@@ -142,6 +143,8 @@ class _Work:
     def __init__(self, task: Task, engine: Engine, maps: Maps, raises: bool) -> None:
         self.engine, self.maps, self.raises = engine, maps, raises
         self.ties = Ties(task) if task.tied else None
+        # what neighbours improve needs the covariances of all
+        self.whole = maps.with_covar() if self.ties is not None and task.options.start == "neighbours" else maps
         self.failed = 0
         self.first: Exception | None = None
         self.alike = True
@@ -154,8 +157,19 @@ class _Work:
             else:
                 self._guarded(block, [GIVE_UP])
 
+    def finish(self, blocks: list[Block]) -> None:
+        """What an engine does when it has seen all data sets."""
+        finish = getattr(self.engine, "finish", None)
+        if finish is None:
+            return
+        with np.errstate(all="ignore"):
+            finish(self.whole)
+            if self.ties is not None and self.whole is not self.maps:
+                for block in blocks:
+                    self.ties.fill(block, self.whole.part(block))
+
     def _fit(self, block: Block) -> None:
-        part = self.maps.part(block)
+        part = self.whole.part(block)
         if self.ties is None:
             self.engine.fit(block, part)
         else:

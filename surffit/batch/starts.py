@@ -77,7 +77,7 @@ class Starts:
         self.linear = [task.free.index(name) for name in task.linear]
         self.nonlinear = [task.free.index(name) for name in task.nonlinear]
         self._grid = self._checked()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # means of data sets are guessed while their lock is held
         self._candidates: dict[tuple[int, ...], Candidates | None] = {}
         self._coarse: Any = None
 

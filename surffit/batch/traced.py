@@ -1,117 +1,173 @@
-"""Engine "traced": the model's own compiled kernel in the driver that all models share."""
+"""Non-linear models whose graph becomes a compiled kernel."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from typing import Any
 
 import numpy as np
 
-from ..trace.scalar import NoScalarForm, scalar_function
+from ..exceptions import TraceError
+from ..trace.derive import derive
+from ..trace.emit import compile_program
+from ..trace.scalar import ScalarKernel, scalar_kernel
 from .cube import Rows
 from .maps import Maps
-from .rowmodel import RowModel
-from .slabs import Block
-from .starts import Starts, probe_of
+from .searching import Searching
 from .task import Task
 
 __all__ = ["TracedEngine", "offer"]
 
-_lock = threading.Lock()
+# compiled kernels kept, by their source
+KEPT = 128
+_kernels: OrderedDict[str, Any] = OrderedDict()
+_lock = threading.RLock()
 
 
 def offer(task: Task, name: str) -> TracedEngine | str:
-    """The engine, or why the model can't be compiled."""
-    if task.structure is None:
+    """The engine, or why the model has no compiled form."""
+    structure = task.structure
+    if structure is None:
         return "the model can't be traced"
-    if task.structure.graph.is_complex:
-        return "the model is complex"
-    if task.options.clip is not None:
-        return "it doesn't clip"
-    started = time.perf_counter()
+    if task.opts or structure.concrete:
+        return "the model's graph holds what belongs to one data set"
     try:
-        kernel = _kernel(task)
-    except NoScalarForm as err:
+        emitted = scalar_kernel(
+            structure.builder, structure.builder.lift(structure.node), task.free, task.known, task.coordinates,
+            hoist=bool(getattr(task.source, "shared_coords", False)),
+        )  # fmt: skip
+        shape = _row_shape(task, emitted)
+        kernel, seconds = _compiled(emitted)
+    except TraceError as err:
         return str(err)
-    spent = time.perf_counter() - started
-    words = f"compiled in {spent:.2f} s" if spent > 0.05 else "compiled before"
-    engine = TracedEngine(task, kernel, f"exact derivatives from the function's graph, {words}")
-    engine.compile_seconds = spent if spent > 0.05 else 0.0
-    return engine
+    except ImportError as err:
+        return f"numba can't be imported ({err})"
+    words = f"compiled in {seconds:.2f} s" if seconds else "compiled before"
+    return TracedEngine(task, emitted, kernel, f"exact derivatives in a kernel of this model, {words}", shape)
 
 
-def _kernel(task: Task) -> object:
-    """The compiled kernel; kept with the graph, so that the same model compiles once."""
-    from .driver import KERNEL
-
-    structure: Any = task.structure
-    key = ("scalar", task.free, task.known, task.coordinates)
+def _compiled(emitted: ScalarKernel) -> tuple[Any, float]:
+    """The kernel of a source, and the seconds that it took."""
     with _lock:
-        if key not in structure.plans:
-            structure.plans[key] = scalar_function(
-                structure.builder, structure.node, free=task.free, known=task.known, coordinates=task.coordinates, signature=KERNEL
-            )
-        return structure.plans[key]
+        kernel = _kernels.get(emitted.source)
+        if kernel is not None:
+            _kernels.move_to_end(emitted.source)
+            return kernel, 0.0
+        start = time.perf_counter()
+        import numba
+
+        from .driver import FLAGS, SIGNATURE
+        from .specials import function
+
+        plain = emitted.compile({name: function(name) for name in emitted.functions})
+        kernel = numba.njit(SIGNATURE, nogil=True, error_model="numpy", fastmath=FLAGS)(plain)
+        _kernels[emitted.source] = kernel
+        while len(_kernels) > KEPT:
+            _kernels.popitem(last=False)
+        return kernel, time.perf_counter() - start
 
 
-class TracedEngine:
+def _row_shape(task: Task, emitted: ScalarKernel) -> tuple[int, ...] | None:
+    """Shape in which expressions of coordinates alone are computed; None: as they lie."""
+    builder = task.structure.builder  # type: ignore[union-attr]
+    shapes = {np.shape(builder.payload[i]) for i in builder.below(emitted.rows) if builder.ops[i] == "array"}
+    if not shapes:
+        return None
+    whole: tuple[int, ...] | None = getattr(task.source, "fit_shape", None)
+    for shape in shapes:
+        if whole is None or np.broadcast_shapes(shape, whole) != whole:
+            msg = f"the model holds an array of shape {shape}, which belongs to no shape of data"
+            raise TraceError(msg)
+    return whole
+
+
+class TracedEngine(Searching):
     """
-    Fits blocks by the driver.
+    A compiled kernel in the compiled driver.
 
     Parameters
     ----------
     task : Task
+    emitted : ScalarKernel
     kernel : compiled function
     reason : str
+    shape : tuple of int or None
+        Of one data set, where the model holds arrays.
     """
 
     name = "traced"
-    compile_seconds = 0.0
 
-    def __init__(self, task: Task, kernel: object, reason: str) -> None:
-        self.task, self.kernel, self.reason = task, kernel, reason
-        self.starts = Starts(task, RowModel(task, probe_of(task)))
-        self._linear = np.array([name in task.linear for name in task.free], dtype=bool)
+    def __init__(self, task: Task, emitted: ScalarKernel, kernel: Any, reason: str, shape: tuple[int, ...] | None = None) -> None:
+        from .driver import MOVING, SEARCHED, STATIC
 
-    def fit(self, block: Block, out: Maps) -> None:
-        """Fit the data sets of a block."""
-        task, rows = self.task, self.task.source.rows(block)
-        known = task.of(task.value, task.known, block)
-        lower, upper = task.of(task.lower, task.free, block), task.of(task.upper, task.free, block)
-        start = self.starts.of(block, rows, known, lower, upper)
-        self.fit_rows(rows, start, lower, upper, known, out)
+        super().__init__(task)
+        self.emitted, self.kernel, self.reason, self.shape = emitted, kernel, reason, shape
+        structure: Any = task.structure
+        builder, root = structure.builder, structure.builder.lift(structure.node)
+        searched = builder.bits(task.nonlinear)
+        kinds = []
+        for name in task.free:
+            slope = derive(builder, root, name)
+            moving = slope is not None and builder.mask[slope] & searched
+            kinds.append(SEARCHED if name not in task.linear else MOVING if moving else STATIC)
+        self.kind = np.array(kinds, dtype=np.int64)
+        self._row = None
+        if emitted.rows:
+            nodes = [builder.node(i) for i in emitted.rows]
+            self._row = [compile_program(builder, node, nonlinear=(), linear=()) for node in nodes]
+            self._places = [task.coordinates.index(name) if name in task.coordinates else -1 for name in builder.coordinates]
 
     def fit_rows(self, rows: Rows, start: np.ndarray, lower: np.ndarray, upper: np.ndarray, known: np.ndarray, out: Maps) -> None:
         """
-        Fit data sets that have been gathered.
+        Fit gathered data sets.
 
         Parameters
         ----------
         rows : Rows
-        start, lower, upper : ndarray, shape (n, free parameters)
-        known : ndarray, shape (n, fixed parameters)
+        start, lower, upper : ndarray, shape (n, free)
+            nan where a linear parameter has no start.
+        known : ndarray, shape (n, known)
         out : Maps
-            Of these data sets.
+            Of these n data sets; overwritten, status included.
         """
         from .driver import drive
 
         options, n, M = self.task.options, rows.size, len(self.task.free)
-        P = np.ascontiguousarray(np.concatenate([start, known], axis=1))
-        stderr = np.full((n, M), np.nan)
-        covar = np.full((n if out.covar is not None else 0, M, M), np.nan)
-        chisqr = np.full(n, np.nan)
+        if not n:
+            return
+        values, stderr = np.empty((n, M)), np.empty((n, M))
+        chisqr, status = np.empty(n), np.zeros(n, dtype=np.uint32)
         nobs, nfree, nfev = (np.zeros(n, dtype=np.int32) for _ in range(3))
-        status = np.zeros(n, dtype=np.uint32)
+        covar = np.empty((0 if out.covar is None else n, M, M))
+        longest = int(np.diff(rows.offsets).max(initial=0))
         drive(
-            self.kernel, rows.x, rows.x_offsets, rows.offsets, rows.y, rows.w, rows.status, P, self._linear,
-            np.ascontiguousarray(lower), np.ascontiguousarray(upper), not options.scale_covar, options.max_nfev,
-            options.ftol, options.xtol, options.gtol, stderr, covar, chisqr, nobs, nfree, nfev, status,
+            self.kernel, _plain(rows.y), _plain(rows.w), self._rows(rows), rows.offsets, rows.x_offsets, rows.status, _plain(start),
+            _plain(lower), _plain(upper), _plain(known), self.kind, longest, options.ftol, options.xtol, options.gtol, options.max_nfev,
+            options.scale_covar, values, stderr, chisqr, nobs, nfree, nfev, status, covar,
         )  # fmt: skip
-        out.values[...], out.stderr[...] = P[:, :M].T, stderr.T
-        out.chisqr[...], out.nobs[...], out.nfree[...], out.nfev[...], out.status[...] = chisqr, nobs, nfree, nfev, status
+        out.values[...], out.stderr[...] = values.T, stderr.T
+        out.chisqr[...], out.status[...] = chisqr, status
+        out.nobs[...], out.nfree[...], out.nfev[...] = nobs, nfree, nfev
         if out.covar is not None:
-            out.covar[...] = covar.transpose(1, 2, 0)
-        unfitted = np.isnan(chisqr)
-        if unfitted.any():
-            out.fail(unfitted, 0)
+            out.covar[...] = np.moveaxis(covar, 0, -1)
+
+    def _rows(self, rows: Rows) -> np.ndarray:
+        """Coordinates, and below them the expressions of coordinates alone."""
+        if self._row is None:
+            return _plain(rows.x)
+        points = rows.x.shape[1] if len(rows.x) else int(np.diff(rows.offsets).max(initial=0))
+        X = np.empty((len(rows.x) + len(self._row), points))
+        X[: len(rows.x)] = rows.x
+        whole = (-1, *self.shape) if self.shape is not None else (points,)
+        coords = [rows.x[k].reshape(whole) if k >= 0 else np.zeros(1) for k in self._places]
+        for line, program in zip(X[len(rows.x) :], self._row, strict=True):
+            line[:] = np.broadcast_to(
+                program.value([], [], [], coords), (points // int(np.prod(whole[1:], dtype=int)), *whole[1:])
+            ).reshape(-1)
+        return X
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    return np.require(array, dtype=float, requirements=["C", "W", "A"])

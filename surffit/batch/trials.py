@@ -15,7 +15,7 @@ from .rowmodel import RowModel
 from .stack import Stack, stacks
 from .walk import linear_solve, weighted
 
-__all__ = ["best", "chi_squares"]
+__all__ = ["best", "chi_squares", "each"]
 
 PIVOT = 1e-10  # of unit-norm columns: a dependent one is left out
 
@@ -48,7 +48,7 @@ def best(
         if own is not None:
             mine = start[at]
             mine[:, named] = own[np.ix_(at, named)]
-            chi2 = np.column_stack([_each(model, stack, mine, known[at], lower[at], upper[at], linear), chi2])
+            chi2 = np.column_stack([each(model, stack, mine, known[at], lower[at], upper[at], linear), chi2])
         ranked = np.where(np.isfinite(chi2), chi2, np.inf)
         winner = np.argmin(ranked, axis=1)
         found = np.isfinite(ranked[np.arange(len(at)), winner])
@@ -76,13 +76,14 @@ def chi_squares(
     out = np.empty((len(start), len(table)))
     for k, candidate in enumerate(table):
         p = np.where(np.isfinite(candidate), candidate, start)
-        out[:, k] = _each(model, stack, p, known, lower, upper, linear)
+        out[:, k] = each(model, stack, p, known, lower, upper, linear)
     return out
 
 
-def _each(
+def each(
     model: RowModel, stack: Stack, p: np.ndarray, known: np.ndarray, lower: np.ndarray, upper: np.ndarray, linear: list[int]
 ) -> np.ndarray:
+    """Chi-square (n,) at starts of each data set's own, linear parameters solved for."""
     p = np.clip(p, lower, upper)
     p[:, linear] = 0.0
     r, J, chi2 = weighted(model, stack, p, known, lower, upper)
