@@ -59,8 +59,7 @@ def _common(task: Task, shared: Shared) -> Common | str:
     if cube.error is not None:
         if cube.is_shared(cube.error):
             given = _line(cube, cube.error).astype(float)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                along = given if cube.inverse else np.where(given > 0, 1.0 / given, np.nan)
+            along = as_weights(given, cube.inverse)
             used &= along != 0
         elif _constant(cube, cube.error):
             factor = cube.error
@@ -78,6 +77,12 @@ def _common(task: Task, shared: Shared) -> Common | str:
     if not root[-1] > 1e-6 * root[0]:
         return "the columns depend on each other"
     return Common(task, shared, basis, np.flatnonzero(used), along[used], factor)
+
+
+def as_weights(error: np.ndarray, inverse: bool) -> np.ndarray:
+    """1/sigma; nan where there is no error at all (negative, nan)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(error >= 0, error, np.nan) if inverse else np.where(error > 0, 1.0 / error, np.nan)
 
 
 def cube_lines(cube: Cube) -> list[np.ndarray]:
@@ -133,9 +138,7 @@ class _Linear:
             y = data.take(here).astype(float)
             w = np.ones_like(y)
             if error is not None:
-                w = error.take(here).astype(float)
-                if not cube.inverse:
-                    w = np.where(w > 0, 1.0 / w, np.nan)
+                w = as_weights(error.take(here).astype(float), cube.inverse)
             excluded = w == 0
             if mask is not None:
                 excluded |= mask.take(here) != 0
