@@ -20,13 +20,13 @@ from .linear_scratch import Scratch
 from .linear_window import FLOATS, Field
 from .maps import Maps
 from .slabs import Block, slabs
-from .task import Task
+from .task import Options, Task
 
 __all__ = ["offer"]
 
 LONGEST = 4096  # points beyond which 64 data sets no longer fit into a cache
 SCRATCH = 1 << 15  # points gathered at once for normal equations: two tables of 256 kB
-CHUNK = 1 << 19  # points gathered at once for what is done one by one
+CHUNK = 1 << 18  # points gathered at once for what is done one by one
 CONVERGED = np.uint32(Status.CONVERGED_GRADIENT)
 NONE = np.zeros(1)
 NOWHERE = np.zeros(1, dtype=np.int64)
@@ -268,6 +268,8 @@ class Weighted(_Linear):
 
     def __init__(self, task: Task, shared: Shared | None) -> None:
         cube, K = task.source, len(task.free)
+        # columns of its own for each data set take memory
+        self.block = max(1, min(Options.block, CHUNK // max(1, cube.longest)))
         if shared is None or not isinstance(cube, Cube):
             super().__init__(task, None, None, np.empty(0, dtype=np.intp))
             self.columns, self.lanes = Columns(task), False
@@ -282,6 +284,7 @@ class Weighted(_Linear):
             self.columns, self.lanes = Columns(task), False
             self.reason = "coordinates or columns are not finite at some points"
             return
+        self.block = Options.block
         basis = conditioned(shared.phi, np.ones(cube.longest), shared.lines)
         super().__init__(task, shared, basis, np.arange(cube.longest))
         self.lanes = basis.full and cube.longest <= LONGEST and cube.longest >= K
@@ -301,7 +304,7 @@ class Weighted(_Linear):
         D, whole = cube.longest, cast(Any, (*block.index, ...))
         data, error, mask = (None if array is None else array[whole] for array in (cube.y, cube.error, cube.mask))
         shape = cast(np.ndarray, data).shape[: cube.ndim]
-        runs = slabs(shape, min(SCRATCH // D, block.size))
+        runs = slabs(shape, min(max(SCRATCH // D, 64), block.size))
         longest = -(-max(run.size for run in runs) // 64) * 64
         # what is gathered stays in the nearer caches while a kernel passes over it several times
         scratch = Scratch(D, longest, error is not None, mask is not None)
