@@ -37,6 +37,8 @@ def offer(task: Task, name: str) -> Common | Weighted | str:
     refusal = why_not(task)
     if refusal is not None:
         return refusal
+    if not task.source.n_sets:
+        return "there are no data sets"
     if isinstance(task.source, Cube) and np.iscomplexobj(task.source.y):
         return "the data are complex"
     shared = shared_columns(task)
