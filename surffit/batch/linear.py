@@ -20,13 +20,13 @@ from .linear_scratch import Scratch
 from .linear_window import FLOATS, Field
 from .maps import Maps
 from .slabs import Block, slabs
-from .task import Task
+from .task import Options, Task
 
 __all__ = ["offer"]
 
 LONGEST = 4096  # points beyond which 64 data sets no longer fit into a cache
 SCRATCH = 1 << 15  # points gathered at once for normal equations: two tables of 256 kB
-CHUNK = 1 << 19  # points gathered at once for what is done one by one
+CHUNK = 1 << 18  # points gathered at once for what is done one by one
 CONVERGED = np.uint32(Status.CONVERGED_GRADIENT)
 NONE = np.zeros(1)
 NOWHERE = np.zeros(1, dtype=np.int64)
@@ -37,6 +37,8 @@ def offer(task: Task, name: str) -> Common | Weighted | str:
     refusal = why_not(task)
     if refusal is not None:
         return refusal
+    if not task.source.n_sets:
+        return "there are no data sets"
     if isinstance(task.source, Cube) and np.iscomplexobj(task.source.y):
         return "the data are complex"
     shared = shared_columns(task)
@@ -59,8 +61,7 @@ def _common(task: Task, shared: Shared) -> Common | str:
     if cube.error is not None:
         if cube.is_shared(cube.error):
             given = _line(cube, cube.error).astype(float)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                along = given if cube.inverse else np.where(given > 0, 1.0 / given, np.nan)
+            along = as_weights(given, cube.inverse)
             used &= along != 0
         elif _constant(cube, cube.error):
             factor = cube.error
@@ -78,6 +79,12 @@ def _common(task: Task, shared: Shared) -> Common | str:
     if not root[-1] > 1e-6 * root[0]:
         return "the columns depend on each other"
     return Common(task, shared, basis, np.flatnonzero(used), along[used], factor)
+
+
+def as_weights(error: np.ndarray, inverse: bool) -> np.ndarray:
+    """1/sigma; nan where there is no error at all (negative, nan)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(error >= 0, error, np.nan) if inverse else np.where(error > 0, 1.0 / error, np.nan)
 
 
 def cube_lines(cube: Cube) -> list[np.ndarray]:
@@ -133,8 +140,7 @@ class _Linear:
             y = data.take(here).astype(float)
             w = np.ones_like(y)
             if error is not None:
-                w = error.take(here).astype(float)
-                w = np.where(w >= 0, w, np.nan) if cube.inverse else np.where(w > 0, 1.0 / w, np.nan)
+                w = as_weights(error.take(here).astype(float), cube.inverse)
             excluded = w == 0
             if mask is not None:
                 excluded |= mask.take(here) != 0
@@ -264,6 +270,8 @@ class Weighted(_Linear):
 
     def __init__(self, task: Task, shared: Shared | None) -> None:
         cube, K = task.source, len(task.free)
+        # columns of its own for each data set take memory
+        self.block = max(1, min(Options.block, CHUNK // max(1, cube.longest)))
         if shared is None or not isinstance(cube, Cube):
             super().__init__(task, None, None, np.empty(0, dtype=np.intp))
             self.columns, self.lanes = Columns(task), False
@@ -278,6 +286,7 @@ class Weighted(_Linear):
             self.columns, self.lanes = Columns(task), False
             self.reason = "coordinates or columns are not finite at some points"
             return
+        self.block = Options.block
         basis = conditioned(shared.phi, np.ones(cube.longest), shared.lines)
         super().__init__(task, shared, basis, np.arange(cube.longest))
         self.lanes = basis.full and cube.longest <= LONGEST and cube.longest >= K
@@ -297,7 +306,7 @@ class Weighted(_Linear):
         D, whole = cube.longest, cast(Any, (*block.index, ...))
         data, error, mask = (None if array is None else array[whole] for array in (cube.y, cube.error, cube.mask))
         shape = cast(np.ndarray, data).shape[: cube.ndim]
-        runs = slabs(shape, min(SCRATCH // D, block.size))
+        runs = slabs(shape, min(max(SCRATCH // D, 64), block.size))
         longest = -(-max(run.size for run in runs) // 64) * 64
         # what is gathered stays in the nearer caches while a kernel passes over it several times
         scratch = Scratch(D, longest, error is not None, mask is not None)

@@ -23,11 +23,11 @@ def why_not(task: Task) -> str | None:
         return "the model can't be traced"
     if not task.free:
         return "nothing varies"
-    curved = structure.linear(task.free, task.free).nonlinear
-    if curved:
-        return f"the model is not linear in {', '.join(curved)}"
-    if task.opts:
-        return f"the model takes options ({', '.join(task.opts)})"
+    found = structure.linear(task.free, task.free)
+    # a parameter that the model can't feel is in neither
+    searched = [name for name in task.free if name not in task.linear and name in (*found.names, *found.nonlinear)]
+    if searched:
+        return f"the model is not linear in {', '.join(searched)}"
     if structure.concrete or set(structure.coordinates) - set(task.coordinates):
         return "the coordinates are no arguments of the graph"
     if structure.graph.is_complex:

@@ -122,7 +122,9 @@ def _common(
             for q in range(LANES):
                 b[q] = b[q] if b[q] > 0.0 else math.nan
             for q in range(LANES):
-                b[q] = 1.0 / (b[q] * b[q]) if inverse else b[q] * b[q]
+                # no error at all: looked at again
+                square = b[q] * b[q] if b[q] > 0.0 else math.nan
+                b[q] = 1.0 / square if inverse else square
         # b is sigma^2 now; chi2 is still without it
         for q in range(LANES):
             row[q] = chi2[q] / b[q]
@@ -225,9 +227,14 @@ def _weighted(
         for d in range(D):
             # slices: the compiler need not fear negative indices
             td, wd = t[d, s : s + LANES], w[d, s : s + LANES]
+            # errors that are none (negative, nan) become nan
             if wkind == 0:
                 for q in range(LANES):
                     wd[q] = 1.0
+            elif wkind == 1:
+                for q in range(LANES):
+                    value = wd[q]
+                    wd[q] = value if value >= 0.0 else math.nan
             elif wkind == 2:
                 for q in range(LANES):
                     sigma = wd[q]

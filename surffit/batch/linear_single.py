@@ -16,6 +16,7 @@ from .compiled import compiled
 __all__ = ["single"]
 
 FLAGS = {"fastmath": {"contract"}, "error_model": "numpy"}
+SUMS = {"fastmath": {"contract", "reassoc"}, "error_model": "numpy"}  # sums along one data set may run in several lanes
 CONVERGED, NO_DATA, FEW_POINTS = int(Status.CONVERGED_GRADIENT), int(Status.NO_DATA), int(Status.FEW_POINTS)
 RANK_DEFICIENT, CLIPPED, QR_FALLBACK = int(Status.RANK_DEFICIENT), int(Status.CLIPPED), int(Status.QR_FALLBACK)
 EPS = 2.0**-52
@@ -23,19 +24,38 @@ GUARD = 1e-5  # smallest ratio of a pivot to what it was before elimination: nor
 UNDETERMINED = 1e-10  # share of a scaled parameter that lies in the null space
 
 
+@compiled(**SUMS)
+def product(a, b):
+    """Sum of products of two lines."""
+    total = 0.0
+    for d in range(len(a)):
+        total += a[d] * b[d]
+    return total
+
+
 @compiled(**FLAGS)
-def normal(y, w, V, G, b, root, g):
-    """Normal equations of one data set; the smallest ratio of pivots. Fills coefficients g and root R with covariance R R'."""
-    K, n = V.shape
-    G[:] = 0.0
-    b[:] = 0.0
+def residuals(y, V, v0, g, r):
+    """y - g V for the columns that begin at v0."""
+    n = len(y)
     for d in range(n):
-        w2 = w[d] * w[d]
-        for i in range(K):
-            product = V[i, d] * w2
-            b[i] += product * y[d]
-            for j in range(i, K):
-                G[i, j] += product * V[j, d]
+        r[d] = y[d]
+    for k in range(len(g)):
+        column, factor = V[k, v0 : v0 + n], g[k]
+        for d in range(n):
+            r[d] -= factor * column[d]
+
+
+@compiled(**FLAGS)
+def normal(y, w, V, v0, G, b, root, g, z):
+    """Normal equations of one data set; the smallest ratio of pivots. Fills coefficients g and root R with covariance R R'."""
+    K, n = V.shape[0], len(y)
+    for i in range(K):
+        column = V[i, v0 : v0 + n]
+        for d in range(n):
+            z[d] = w[d] * w[d] * column[d]
+        b[i] = product(z, y)
+        for j in range(i, K):
+            G[i, j] = product(z, V[j, v0 : v0 + n])
     least = math.inf
     for i in range(K):
         g[i] = G[i, i]
@@ -71,19 +91,19 @@ def normal(y, w, V, G, b, root, g):
 
 
 @compiled(**FLAGS)
-def orthogonal(y, w, V, A, r, order, root, g, null):
+def orthogonal(y, w, V, v0, A, r, order, root, g, null):
     """
     Column-pivoted Householder QR of one data set; its rank.
 
     Columns are scaled to unit norm first. Fills g and root as `normal` does, dependent coefficients 0, and the null space in `null`.
     """
-    K, n = V.shape
+    K, n = V.shape[0], len(y)
     norms = np.empty(K)
     for k in range(K):
-        total = 0.0
+        column = V[k, v0 : v0 + n]
         for d in range(n):
-            A[k, d] = w[d] * V[k, d]
-            total += A[k, d] * A[k, d]
+            A[k, d] = w[d] * column[d]
+        total = product(A[k, :n], A[k, :n])
         norms[k] = math.sqrt(total) if total > 0.0 else 1.0
         for d in range(n):
             A[k, d] /= norms[k]
@@ -95,9 +115,7 @@ def orthogonal(y, w, V, A, r, order, root, g, null):
     for i in range(K):
         best, most = i, -1.0
         for k in range(i, K):
-            total = 0.0
-            for d in range(i, n):
-                total += A[k, d] * A[k, d]
+            total = product(A[k, i:n], A[k, i:n])
             if total > most:
                 best, most = k, total
         size = math.sqrt(most)
@@ -112,23 +130,13 @@ def orthogonal(y, w, V, A, r, order, root, g, null):
             order[i], order[best] = order[best], order[i]
         alpha = -size if A[i, i] > 0.0 else size
         A[i, i] -= alpha
-        norm = 0.0
-        for d in range(i, n):
-            norm += A[i, d] * A[i, d]
+        mirror = A[i, i:n]
+        norm = product(mirror, mirror)
         for k in range(i + 1, K + 1):
-            total = 0.0
-            if k < K:
-                for d in range(i, n):
-                    total += A[i, d] * A[k, d]
-                total *= 2.0 / norm
-                for d in range(i, n):
-                    A[k, d] -= total * A[i, d]
-            else:
-                for d in range(i, n):
-                    total += A[i, d] * r[d]
-                total *= 2.0 / norm
-                for d in range(i, n):
-                    r[d] -= total * A[i, d]
+            line = A[k, i:n] if k < K else r[i:n]
+            total = 2.0 * product(mirror, line) / norm
+            for d in range(n - i):
+                line[d] -= total * mirror[d]
         # R's column i stands in A[i, :i] and here
         A[i, i] = alpha
     # inverse of the triangle R[i, k] = A[k, i], k >= i
@@ -196,25 +204,22 @@ def settle_null(T, size, null, lost, c, share):
 
 
 @compiled(**FLAGS)
-def outliers(y, w, V, g, root, rank, n, chi2, look, critical, clip_all, drop):
+def outliers(w, V, v0, r, root, rank, n, chi2, look, critical, clip_all, drop):
     """Mark points to drop, the worst or all; how many."""
-    K, D = V.shape
+    K, D = V.shape[0], len(w)
     worst, where, count = 0.0, -1, 0
     limit = critical[n] * (1.0 if look == 2 else chi2)
     for d in range(D):
         drop[d] = 0
         if w[d] == 0.0:
             continue
-        rest = y[d]
-        for k in range(K):
-            rest -= V[k, d] * g[k]
-        size = (w[d] * rest) ** 2
+        size = (w[d] * r[d]) ** 2
         if look < 3:
             h = 0.0
             for j in range(rank):
                 total = 0.0
                 for k in range(K):
-                    total += root[k, j] * V[k, d]
+                    total += root[k, j] * V[k, v0 + d]
                 h += total * total
             left = 1.0 - w[d] * w[d] * h
             size = size / left if left > 1e-10 else 0.0
@@ -262,7 +267,7 @@ def single(
     longest = 0
     for q in range(len(offsets) - 1):
         longest = max(longest, offsets[q + 1] - offsets[q])
-    A, r, drop = np.empty((0, 0)), np.empty(0), np.empty(longest, dtype=np.uint8)
+    A, r, z, drop = np.empty((0, 0)), np.empty(longest), np.empty(longest), np.empty(longest, dtype=np.uint8)
     G, b, g, c = np.empty((K, K)), np.empty(K), np.empty(K), np.empty(K)
     root, null, TR = np.empty((K, K)), np.empty((K, K)), np.empty((K, K))
     order, share, own = np.empty(K, dtype=np.int64), np.zeros(K), np.ones(K)
@@ -270,7 +275,8 @@ def single(
         begin, end = offsets[q], offsets[q + 1]
         yq, wq = y[begin:end], w[begin:end]
         D = end - begin
-        Vq = V[:, V_offsets[q] : V_offsets[q] + D]
+        v0 = V_offsets[q]
+        rq = r[:D]
         n = 0
         for d in range(D):
             if wq[d] != 0.0:
@@ -282,21 +288,18 @@ def single(
                 flags |= FEW_POINTS if n else NO_DATA
                 break
             rank = K
-            if not full or not normal(yq, wq, Vq, G, b, root, g) >= GUARD:
+            if not full or not normal(yq, wq, V, v0, G, b, root, g, rq) >= GUARD:
                 if A.shape[1] < longest:
-                    A, r = np.empty((K, longest)), np.empty(longest)
-                rank = orthogonal(yq, wq, Vq, A[:, :D], r[:D], order, root, g, null)
+                    A = np.empty((K, longest))
+                rank = orthogonal(yq, wq, V, v0, A, rq, order, root, g, null)
                 flags |= QR_FALLBACK
-            chi2 = 0.0
+            residuals(yq, V, v0, g, rq)
             for d in range(D):
-                if wq[d] != 0.0:
-                    rest = yq[d]
-                    for k in range(K):
-                        rest -= Vq[k, d] * g[k]
-                    chi2 += (wq[d] * rest) ** 2
+                z[d] = wq[d] * rq[d]
+            chi2 = product(z[:D], z[:D])
             if not look or passes >= maxiters:
                 break
-            gone = outliers(yq, wq, Vq, g, root, rank, n, chi2, look, critical, clip_all, drop)
+            gone = outliers(wq, V, v0, rq, root, rank, n, chi2, look, critical, clip_all, drop)
             if not gone:
                 break
             for d in range(D):
@@ -335,7 +338,7 @@ def single(
                 if not len(size):
                     total = 0.0
                     for d in range(D):
-                        total += (wq[d] * Vq[k, d]) ** 2
+                        total += (wq[d] * V[k, v0 + d]) ** 2
                     own[k] = math.sqrt(total) if total > 0.0 else 1.0
             settle_null(T, own, null, K - rank, c, share)
         left = n - rank

@@ -66,7 +66,8 @@ class Field:
         self._ndim, self._used = ndim, used
         self._known: dict[tuple[int, ...], tuple[np.ndarray, bool]] = {}
         self._in_place = (
-            dtype.isnative
+            self._array.size > 0
+            and dtype.isnative
             and dtype.str[1:] == self.kind
             and self._array.flags.aligned
             and not any(stride % dtype.itemsize for stride in self._array.strides)

@@ -106,9 +106,9 @@ def run(task: Task, engine: Engine, progress: Any = False, on_error: str = "flag
         remedy = "pass covar=False" if task.options.covar else "fit in parts, see fit_store"
         msg = f"the maps of {n} data sets need {gigabytes:.1f} GB of memory; {remedy}"
         raise DataError(msg) from err
-    # fast engines ask for large blocks, slow ones for small ones, since interrupts and progress wait for one
-    own = getattr(engine, "block", Options.block)
-    blocks = task.source.blocks(own if task.options.block == Options.block else min(own, task.options.block))
+    # engines that take long for one data set ask for small blocks: interrupts and progress wait for one; quick ones ask for large ones
+    asked, wished = task.options.block, getattr(engine, "block", task.options.block)
+    blocks = task.source.blocks(wished if asked == Options.block else min(asked, wished))
     work = _Work(task, engine, maps, on_error == "raise")
     done = np.zeros(len(blocks), dtype=bool)
     complete = True

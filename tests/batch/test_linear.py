@@ -182,3 +182,9 @@ def test_bad_citizens_leave_the_others_alone(rng):
         np.testing.assert_array_equal(one, two)
     np.testing.assert_array_equal(maps.values.reshape(2, *MAPS)[:, 0, 8], 0.0)
     np.testing.assert_allclose(maps.values.reshape(2, *MAPS)[:, 0, 9], [4.0, 0.0], atol=1e-15)
+
+
+def test_an_empty_map():
+    maps, engine = fit(line, np.empty((len(X), 0, 3)))
+    assert maps.values.shape == (2, 0)
+    assert "there are no data sets" in engine.reason

@@ -10,7 +10,9 @@ import pytest
 
 import surffit as sf
 from surffit.batch import door, plan, run
-from surffit.batch.task import Options
+from surffit.batch.cube import Rows
+from surffit.batch.slabs import Block
+from surffit.batch.task import Options, Task
 from surffit.solve.status import Status
 
 
@@ -269,3 +271,54 @@ def test_what_it_refuses():
         fit(curved, y, {"x": x}, engine="weighted", params=curved.make_params(a=1, k=1))
     with pytest.raises(sf.exceptions.ParameterError, match="weights differ"):
         fit(LINE, y, {"x": x}, engine="common", weights=np.ones((9, 5)) + np.arange(5.0))
+
+
+class Ragged:
+    """Groups of a table, as engines see them."""
+
+    def __init__(self, x, y, w, lengths):
+        self.x, self.y, self.w = x, y, w
+        self.edges = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        self.n_sets, self.longest = len(lengths), max(lengths)
+
+    def blocks(self, size):
+        return [Block(q, min(q + size, self.n_sets)) for q in range(0, self.n_sets, size)]
+
+    def rows(self, block):
+        edges = self.edges[block.start : block.stop + 1]
+        cut = slice(edges[0], edges[-1])
+        offsets = edges - edges[0]
+        return Rows(self.y[cut], self.w[cut], self.x[None, cut], offsets, offsets[:-1], np.zeros(block.size, dtype=np.uint32))
+
+
+def test_groups_of_any_length():
+    rng = np.random.default_rng(13)
+    lengths = [0, 1, 2, 3, 17, 40, 5]
+    n = sum(lengths)
+    x = rng.uniform(0, 1, n)
+    y, w = 2.0 + 3.0 * x + 0.1 * rng.normal(size=n), rng.uniform(1, 2, n)
+    source = Ragged(x, y, w, lengths)
+    task = door.make_task(LINE, source, None, ("x",), Options(workers=1), {})
+    engine = plan.choose(task)
+    assert engine.name == "weighted"
+    for size in (7, 2):
+        maps = run.run(Task(**{**vars(task), "options": Options(workers=1, block=size)}), engine)[0]
+        names = [Status(int(s)).names for s in maps.status]
+        assert names[:2] == [("NO_DATA",), ("FEW_POINTS",)]
+        assert all(name == ("CONVERGED_GRADIENT",) for name in names[2:])
+        for q in range(2, len(lengths)):
+            cut = slice(source.edges[q], source.edges[q + 1])
+            A = np.stack([np.ones(lengths[q]), x[cut]], axis=1) * w[cut, None]
+            np.testing.assert_allclose(maps.values[:, q], np.linalg.lstsq(A, y[cut] * w[cut], rcond=None)[0], rtol=1e-10)
+        np.testing.assert_array_equal(maps.nobs, lengths)
+
+
+def test_long_data_sets_one_by_one():
+    rng = np.random.default_rng(14)
+    x, y = np.arange(90.0), np.arange(60.0)[:, None]
+    stack = rng.normal(size=(3, 60, 90)) + 1e-3 * x
+    model = sf.SurfaceModel(lambda x, y, a, b, c: a + b * x + c * y, independent_vars=["x", "y"])
+    maps, engine = fit(model, stack, {"x": x, "y": y}, axes=(1, 2))
+    assert engine.name == "weighted"
+    A = np.stack([np.ones(5400), np.tile(x, 60), np.repeat(y.ravel(), 90)], axis=1)
+    np.testing.assert_allclose(maps.values, np.linalg.lstsq(A, stack.reshape(3, -1).T, rcond=None)[0], rtol=1e-9, atol=1e-13)
