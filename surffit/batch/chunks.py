@@ -283,6 +283,13 @@ def _drive(work: Work, output: Output, executor: Any, max_attempts: int, progres
                 raise _error(chunk, record.error or "its process died", output)
             if attempts[chunk.number] >= max_attempts:
                 give_up(chunk, record.error)
+                tally.deaths += not record.error
+                if tally.deaths >= 3 and not tally.chunks_done:
+                    msg = (
+                        f"the first {tally.deaths} chunks killed their workers, {max_attempts} times each, and none was done; "
+                        "see the workers' logs and their memory limit"
+                    )
+                    raise DataError(msg)
             else:
                 (alone if record.end == "died" else fresh).append(chunk)
 
@@ -323,7 +330,7 @@ class _Tally:
 
     def __init__(self, total: int, todo: int, chunks: int) -> None:
         self.total, self.done, self.first = total, total - todo, total - todo
-        self.chunks, self.chunks_done, self.bad, self.given_up = chunks, 0, 0, 0
+        self.chunks, self.chunks_done, self.bad, self.given_up, self.deaths = chunks, 0, 0, 0, 0
         self.began, self.flags = time.perf_counter(), Counter[int]()
 
     def count(self, chunk: Chunk, record: Record) -> None:
