@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.containers import is_dataarray, open_container
+from ..core.columns import free_name
+from ..core.containers import is_dataarray
+from ..core.predict import coordinates
 from ..core.significance import half_width
 from ..exceptions import DataError, ShapeError
 from .cube import Rows, moved
@@ -146,6 +149,12 @@ def band_error(J: np.ndarray, covar: np.ndarray, stderr: np.ndarray) -> np.ndarr
     return sd
 
 
+def _numbers(batch: BatchResult, given: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """New coordinates in the units of the fit, times as seconds from its first."""
+    fit: Any = SimpleNamespace(userkws={}, units=batch.units, observed=SimpleNamespace(epochs=getattr(batch.task, "epochs", {})))
+    return {name: np.asarray(value, dtype=float) for name, value in coordinates(fit, given).items()}
+
+
 class _Own:
     """The data's own coordinates."""
 
@@ -168,7 +177,7 @@ class _Given:
         self.batch, self.given = batch, given
         axes = batch._axes if batch._axes is not None else (len(batch.shape),)
         ndim = len(batch.shape) + len(axes)
-        arrays = {name: open_container(value, name).values for name, value in given.items()}
+        arrays = _numbers(batch, given)
         whole = {name: array.ndim == ndim and bool(batch.shape) for name, array in arrays.items()}
         try:
             self.shape = np.broadcast_shapes(
@@ -198,24 +207,27 @@ class _Given:
     def wrapped(self, out: np.ndarray) -> Any:
         batch, k = self.batch, len(self.shape)
         if k == 0:
-            return batch._wrap(out)
+            return self._with_unit(batch._wrap(out))
         first = len(batch.shape)
         template = batch.labels.template
         if template is not None:
-            dims, coords = self._named(k)
-            kept = {name: value for name, value in template.coords.items() if name not in coords}
-            return type(template)(out, dims=(*template.dims, *dims), coords={**kept, **coords}, attrs=template.attrs)
-        if k == len(self.axes):
-            return np.moveaxis(out, range(first, first + k), self.axes)
-        start = min(self.axes)
-        return np.moveaxis(out, range(first, first + k), range(start, start + k))
+            dims, coords = self._named(k, template)
+            return type(template)(out, dims=(*template.dims, *dims), coords={**template.coords, **coords}, attrs=template.attrs)
+        axes = self.axes if k == len(self.axes) else range(min(self.axes), min(self.axes) + k)
+        return self._with_unit(np.moveaxis(out, range(first, first + k), axes))
 
-    def _named(self, k: int) -> tuple[tuple[str, ...], dict[str, Any]]:
-        """Names of the new axes, and coordinates along them."""
+    def _with_unit(self, out: Any) -> Any:
+        unit = self.batch.units.get("data")
+        return out if unit is None or hasattr(out, "unit") else out * unit
+
+    def _named(self, k: int, template: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
+        """Names of the new axes, none of them one of the map's, and coordinates along them."""
+        taken = {*map(str, template.dims), *map(str, template.coords)}
         for value in self.given.values():
-            if is_dataarray(value) and value.ndim == k:
+            if is_dataarray(value) and value.ndim == k and not taken & {*map(str, value.dims), *map(str, value.coords)}:
                 return tuple(value.dims), dict(value.coords)
-        if k == 1:
-            name, value = next((name, value) for name, value in self.given.items() if np.ndim(value) == 1)
-            return (name,), {name: np.asarray(value)}
-        return tuple(f"point_{i}" for i in range(k)), {}
+        if k > 1:
+            return tuple(free_name(f"point_{i}", taken) for i in range(k)), {}
+        name, value = next((name, value) for name, value in self.given.items() if np.ndim(value) == 1)
+        own = free_name(name, taken)
+        return (own,), {own: np.asarray(value)}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.containers import is_dataarray, is_series
 from ..exceptions import DataError, UnknownParameterError
 
 __all__ = ["Labels", "NamedMaps", "labels_of"]
@@ -59,16 +60,22 @@ class Labels:
         Names of the map's axes: those of a DataArray, else dim_0, dim_1, ...
     template : DataArray or None
         A map in the user's xarray clothes: its dimensions, coordinates and attributes.
+    index : pandas.Index or None
+        Labels of maps that are Series.
     """
 
-    def __init__(self, shape: tuple[int, ...], template: Any) -> None:
-        self.shape, self.template = shape, template
+    def __init__(self, shape: tuple[int, ...], template: Any = None, index: Any = None) -> None:
+        self.shape, self.template, self.index = shape, template, index
         self.dims = tuple(map(str, template.dims)) if template is not None else tuple(f"dim_{i}" for i in range(len(shape)))
+        if index is not None and index.name is not None:
+            self.dims = (str(index.name),)
 
     def values(self, dim: str) -> np.ndarray:
         """Labels along one axis: its coordinate, else 0, 1, ..."""
         if self.template is not None and dim in self.template.coords:
             return np.asarray(self.template.coords[dim].values)
+        if self.index is not None:
+            return np.asarray(self.index)
         return np.arange(self.shape[self.dims.index(dim)])
 
     def columns(self) -> dict[str, np.ndarray]:
@@ -143,14 +150,20 @@ class Labels:
     def place(self, number: int) -> str:
         """A data set's place as people write it: ``(3, 17)``, ``y=0.5, x=2.0``."""
         where = np.unravel_index(number, self.shape) if self.shape else ()
-        if self.template is None or not any(dim in self.template.coords for dim in self.dims):
-            return str(tuple(int(i) for i in where))
-        return ", ".join(f"{dim}={self.values(dim)[i]}" for dim, i in zip(self.dims, where, strict=True))
+        if self.index is None and (self.template is None or not any(dim in self.template.coords for dim in self.dims)):
+            return str(tuple(int(i) for i in where)) if len(where) != 1 else str(int(where[0]))
+        return ", ".join(f"{dim}={_short(self.values(dim)[i])}" for dim, i in zip(self.dims, where, strict=True))
+
+
+def _short(label: Any) -> str:
+    if isinstance(label, np.datetime64):
+        return np.datetime_as_string(label, unit="auto")
+    return f"{label:.6g}" if isinstance(label, float) else str(label)
 
 
 def labels_of(shape: tuple[int, ...], wrap: Callable[[np.ndarray], Any]) -> Labels:
     """Labels as the container shows them that maps come back in."""
-    # one element stands for the whole map, where that is enough to see
     template = wrap(np.zeros(shape, dtype=np.int8))
-    known = hasattr(template, "dims") and hasattr(template, "coords") and hasattr(template, "attrs")
-    return Labels(shape, template if known else None)
+    if is_dataarray(template):
+        return Labels(shape, template)
+    return Labels(shape, index=template.index if is_series(template) and len(shape) == 1 else None)

@@ -16,6 +16,8 @@ __all__ = ["Engine", "choose"]
 OFFERS: dict[str, str] = {
     "common": "linear",
     "weighted": "linear",
+    "traced": "traced",
+    "lockstep": "lockstep",
     "loop": "loop",
 }
 

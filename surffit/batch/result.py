@@ -53,12 +53,16 @@ class BatchResult:
         The model at the data, nan where excluded and where there was no fit.
     engine, engine_reason : str
         Which engine ran, and why.
+    errors : tuple of str
+        Exceptions of the model's function, each with the data sets that it hit.
     complete : bool
         False if the batch was interrupted.
     elapsed : float or None
         Time that the fits took [s].
     shape : tuple of int
         Shape of the maps.
+    units : dict
+        astropy units of data ("data") and coordinates, where they had any.
     model : SurfaceModel
 
     Examples
@@ -86,10 +90,11 @@ class BatchResult:
         whole: Callable[[np.ndarray], Any] | None = None,
         axes: tuple[int, ...] | None = None,
         elapsed: float | None = None,
+        units: Mapping[str, Any] | None = None,
     ) -> None:
         self.task, self.maps, self.shape, self._wrap = task, maps, tuple(shape), wrap
         self.engine, self.engine_reason, self.complete, self.elapsed = engine.name, engine.reason, complete, elapsed
-        self._whole, self._axes = whole, axes
+        self._whole, self._axes, self.units = whole, axes, dict(units or {})
         self._found: dict[str, Any] = {}
 
     # ---- what the engines filled in ------------------------------------------------------------------------------------
@@ -153,6 +158,11 @@ class BatchResult:
     def status(self) -> Any:
         """Flags, see `surffit.Status`."""
         return self._map(self.maps.status)
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """Exceptions, each with the data sets that it hit; they have the flag CHUNK_FAILED."""
+        return tuple(self.maps.errors)
 
     @property
     def success(self) -> Any:
@@ -269,7 +279,7 @@ class BatchResult:
         """
         from .fitted import residual
 
-        return self._in_data(residual(self, weighted))
+        return self._in_data(residual(self, weighted), bare=weighted)
 
     def predict(self, level: float | None = None, coords: Mapping[str, Any] | None = None, **coordinates: Any) -> Any:
         """
@@ -425,7 +435,7 @@ class BatchResult:
         -------
         matplotlib.figure.Figure
         """
-        from ..plot import plot_batch  # type: ignore[attr-defined]
+        from ..plot import plot_batch
 
         number = None if index is None and not labels else self.labels.number(index, labels)
         return plot_batch(self, name, number=number, ax=ax, fig=fig)
@@ -446,7 +456,7 @@ class BatchResult:
         OSError
             If the file can't be written; one that was there is then as it was.
         """
-        from ..io import save_batch  # type: ignore[attr-defined]
+        from ..io import save_batch
 
         save_batch(self, path)
 
@@ -473,13 +483,11 @@ class BatchResult:
     def _map(self, numbers: np.ndarray) -> Any:
         return self._wrap(numbers.reshape(self.shape))
 
-    def _in_data(self, array: np.ndarray) -> Any:
-        """An array of the shape map + fit axes, in the order of axes and the container that the data came in."""
-        if self._whole is not None:
-            return self._whole(array)
-        if self._axes is None:
-            return array
-        return np.moveaxis(array, range(len(self.shape), array.ndim), self._axes)
+    def _in_data(self, array: np.ndarray, bare: bool = False) -> Any:
+        """An array of the shape map + fit axes, in the order of axes and the container that the data came in; `bare`: has no unit."""
+        if self._axes is not None:
+            array = np.moveaxis(array, range(len(self.shape), array.ndim), self._axes)
+        return array if self._whole is None or (bare and "data" in self.units) else self._whole(array)
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self._found:
@@ -504,6 +512,9 @@ class BatchResult:
         return (value if isinstance(value, np.ndarray) else np.full(n, float(value))), np.zeros(n)
 
     def _tied(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        if self.maps.tied is not None and self.maps.tied_stderr is not None:
+            row = self.task.tied.index(name)
+            return self.maps.tied[row], self.maps.tied_stderr[row]
         from .tied import tied_numbers
 
         return tied_numbers(self, name)
