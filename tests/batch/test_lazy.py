@@ -70,10 +70,11 @@ def test_the_fit_axis_may_stand_anywhere(cube, sigma, right, axis):
 
 def test_a_dataarray_becomes_a_lazy_dataset_with_its_coordinates(cube, sigma, right):
     coords = {"t": T, "y": np.arange(NY) * 0.5, "lon": (("y", "x"), np.ones((NY, NX))), "night": 17, "read": ("t", np.arange(6))}
-    data = xr.DataArray(da.from_array(cube, chunks=(-1, 2, 3)), dims=("t", "y", "x"), coords=coords, attrs={"units": "DN"})
+    data = xr.DataArray(da.from_array(cube, chunks=(-1, 2, 3)), dims=("t", "y", "x"), coords=coords, attrs={"units": "DN", "night": "2"})
     lazy = fit_lazy(MODEL, data, dim="t", sigma=xr.DataArray(sigma, dims=("t", "y", "x")).transpose("x", "t", "y"))
     assert set(lazy.coords) == {"y", "lon", "night"}
-    assert lazy.attrs["units"] == "DN"
+    assert lazy.attrs["night"] == "2"
+    assert "units" not in lazy.attrs  # a slope has others
     assert all(v.chunks == ((2, 2), (3, 3)) for v in lazy.data_vars.values())
     # the layout is that of the result that is not lazy
     whole = right.to_dataset()

@@ -48,7 +48,7 @@ def named(tmp_path, cube):
         "read": ("t", np.arange(6)),
     }
     sigma = (("y", "x"), np.random.default_rng(1).uniform(1, 2, (NY, NX)))
-    data = {"flux": (("t", "y", "x"), cube, {"units": "DN"}), "err": sigma, "bad": (("t", "y", "x"), cube > 14)}
+    data = {"flux": (("t", "y", "x"), cube, {"units": "DN", "night": "2"}), "err": sigma, "bad": (("t", "y", "x"), cube > 14)}
     xr.Dataset(data, coords).to_zarr(
         tmp_path / "named.zarr", zarr_format=2, encoding={name: {"chunks": (6, 2, 3)} for name in ("flux", "bad")}
     )
@@ -91,7 +91,8 @@ def test_a_dataset_with_names(tmp_path, named, cube):
     assert found["slope"].dims == ("y", "x")
     assert set(found.coords) == {"y", "lon", "band", "parameter", "parameter_2"}
     assert found["band"].item() == "a"
-    assert found.attrs["units"] == "DN"
+    assert found.attrs["night"] == "2"
+    assert "units" not in found.attrs
     assert list(found.data_vars) == list(right.to_dataset().data_vars)
 
 
