@@ -213,3 +213,26 @@ def test_lazy_maps_pickle_and_name_what_they_have(cube):
     assert np.array_equal(again.chisqr, lazy.compute().chisqr, equal_nan=True)
     with pytest.raises(AttributeError, match="no 'covar'; they have values, stderr, chisqr"):
         lazy.covar  # noqa: B018
+
+
+def test_fit_many_is_lazy_for_lazy_data(cube, sigma, right):
+    equal(sf.fit_many(MODEL, da.from_array(cube, chunks=(-1, 2, 3)), axis=0, sigma=sigma, t=T).compute(), right)
+    data = xr.DataArray(da.from_array(cube, chunks=(-1, 2, 3)), dims=("t", "y", "x"), coords={"t": T})
+    lazy = sf.fit_many(line, data, dim="t")  # a plain function: its argument that is called like a coordinate is one
+    assert lazy["slope"].chunks == ((2, 2), (3, 3))
+    assert np.array_equal(lazy["slope"].compute(), sf.fit_many(MODEL, cube, t=T).values["slope"], equal_nan=True)
+    named = sf.fit_many("linear", data, dim="t", x="t")
+    assert np.allclose(named["slope"].compute(), lazy["slope"].compute(), equal_nan=True, rtol=1e-12)
+
+
+def test_parameters_that_differ_are_cut_with_the_data(cube):
+    fixed = np.random.default_rng(4).normal(size=(NY, NX))
+    data = xr.DataArray(da.from_array(cube, chunks=(-1, 2, 3)), dims=("t", "y", "x"), coords={"t": T})
+    right = sf.fit_many(MODEL, cube, t=T, params={"slope": {"value": fixed, "vary": False}})
+    for given in (fixed, da.from_array(fixed, chunks=(4, 1)), xr.DataArray(fixed.T, dims=("x", "y"))):
+        lazy = sf.fit_many(MODEL, data, dim="t", params={"slope": {"value": given, "vary": False}})
+        assert lazy["slope"].attrs["parameter"] == "fixed"
+        found = lazy.compute()
+        assert np.array_equal(found["intercept"], right.values["intercept"], equal_nan=True)
+        assert np.array_equal(found["slope"], fixed)
+        assert (found["slope_stderr"] == 0).all()

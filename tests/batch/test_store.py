@@ -247,3 +247,20 @@ def test_a_killed_fit_goes_on_and_ends_with_the_same_numbers(tmp_path, array, cu
     same(fit.dataset(), sf.fit_many(MODEL, cube, axis=0, t=T))
     whole = sf.fit_store(array, MODEL, out=tmp_path / "whole.zarr", t=T, client=False)
     assert fit.dataset().identical(whole.dataset())
+
+
+def test_parameters_that_differ_go_with_their_chunks(tmp_path, array, cube):
+    fixed = np.random.default_rng(4).normal(size=(NY, NX))
+    params = {"slope": {"value": fixed, "vary": False}}
+    fit = sf.fit_store(array, line, out=tmp_path / "fit.zarr", t=T, params=params, client=False)
+    same(fit.dataset(), sf.fit_many(MODEL, cube, t=T, params=params))
+    other = {"slope": {"value": fixed + 1, "vary": False}}
+    with pytest.raises(DataError, match="value:slope was"):
+        sf.fit_store(array, line, out=tmp_path / "fit.zarr", t=T, params=other, client=False, resume=True)
+
+
+def test_an_option_of_the_model_is_no_coordinate(tmp_path, array):
+    out = tmp_path / "fit.zarr"
+    sf.fit_store(array, "step", out=out, x=T, form="erf", client=False, params={"center": 2.0, "sigma": 1.0})
+    with pytest.raises(DataError, match="model's options form was 'erf' and is now 'atan'"):
+        sf.fit_store(array, "step", out=out, x=T, form="atan", client=False, params={"center": 2.0, "sigma": 1.0}, resume=True)
