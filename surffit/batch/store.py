@@ -74,6 +74,13 @@ class StoreResult:
     """
     A fit in a store.
 
+    Parameters
+    ----------
+    run : ChunkRun
+        How the work on the chunks ended.
+    dims : tuple of str
+        Dimensions of the maps.
+
     Attributes
     ----------
     out : str or zarr store
@@ -107,7 +114,14 @@ class StoreResult:
         return found[list(self._output.manifest.attributes["variables"])]  # in their order
 
     def flags(self) -> dict[str, int]:
-        """How many data sets have which flag, read chunk by chunk."""
+        """
+        How many data sets have which flag, read chunk by chunk.
+
+        Returns
+        -------
+        dict of str to int
+            Flags that occur, by name.
+        """
         counts = dict.fromkeys((str(flag.name) for flag in Status), 0)
         status = self._output.arrays[self._output.flags or "status"]
         for chunk in self._output.chunks():
@@ -118,7 +132,13 @@ class StoreResult:
         return {name: n for name, n in counts.items() if n}
 
     def summary(self) -> str:
-        """The fit in words: how many, how they ended, what was given up and why."""
+        """
+        The fit in words: how many, how they ended, what was given up and why.
+
+        Returns
+        -------
+        str
+        """
         about = self._output.manifest.attributes
         n = math.prod(about["shape"])
         lines = [
@@ -191,7 +211,8 @@ def fit_store(
     ----------
     store : path, zarr array or zarr group
         A zarr array or group, or a file that xarray opens.
-    model : SurfaceModel, lmfit.Model or callable
+    model : SurfaceModel, lmfit.Model, callable or str
+        As in `fit_many`.
     out : path or zarr store
         For the maps; must not exist, unless `resume`. `xarray.open_zarr` opens it.
     dim : str or tuple of str, optional
@@ -207,8 +228,11 @@ def fit_store(
     max_attempts : int
         Chunks that fail, or kill their process, so often are given up: nan and the flag CHUNK_FAILED.
     client : distributed.Client or False, optional
-        Where to compute; by default the active client of dask.distributed if there is one, else threads of this process.
-    params, sigma, weights, mask
+        Where to compute; by default the active client of dask.distributed if there is one, else threads of this process. Workers need
+        some 400 MB for Python and its compilers, besides two or three chunks; distributed pauses them at 80 % of their limit.
+    params : lmfit.Parameters or mapping, optional
+        As in `fit_many`; maps among the values are cut into the chunks.
+    sigma, weights, mask : array_like or str, optional
         As in `fit_many`; text names a variable of the store.
     workers : int, optional
         Threads of this process.
