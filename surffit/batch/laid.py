@@ -178,7 +178,7 @@ def put_back(shared: Any, parts: Mapping[str, np.ndarray], fit_axes: tuple[int, 
     if not isinstance(shared, Mapping):
         msg = f"params can't be {type(shared).__name__} and have arrays; give a dict"
         raise ParameterError(msg)
-    params = {name: dict(entry) for name, entry in shared.items()}
+    params = {name: dict(entry) if isinstance(entry, Mapping) else entry for name, entry in shared.items()}
     for key, part in parts.items():
         end, _, name = key.partition(":")
         params[name][end] = np.squeeze(part, axis=fit_axes)

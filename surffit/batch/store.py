@@ -138,6 +138,7 @@ class StoreResult:
         Returns
         -------
         str
+            Several lines.
         """
         about = self._output.manifest.attributes
         n = math.prod(about["shape"])
