@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
-from ..core.progress import Progress
 from ..exceptions import DataError, ParameterError
-from ..solve.status import CONVERGED, FAILED
 from .manifest import State, stored_print
 from .output import Chunk, Output, Variable, location, need_zarr, what_is_there
+from .tally import Tally, Telling
 
 __all__ = ["ChunkRun", "Record", "Work", "differences", "run_chunks"]
 
@@ -171,7 +170,7 @@ def run_chunks(
     workers : int, optional
         Threads of this process.
     progress : bool or callable
-        As in `fit_many`.
+        As in `fit_many`; `info` has ``chunks``, the numbers of those done and of those to do, too.
     on_error : {"flag", "raise"}
         "raise": stop at the first failure.
 
@@ -260,29 +259,36 @@ def _drive(work: Work, output: Output, executor: Any, max_attempts: int, progres
             alone.append(chunk)
         else:
             fresh.append(chunk)
-    tally = _Tally(sum(c.size for c in chunks), sum(c.size for c in (*fresh, *alone)), len(fresh) + len(alone))
+    tally = Tally(sum(c.size for c in chunks), sum(c.size for c in (*fresh, *alone)), len(fresh) + len(alone))
     complete = True
-    with Progress(progress, tally.total) as report, executor:
+    with Telling(progress, tally) as report, executor:
 
         def give_up(chunk: Chunk, why: str) -> None:
             if not why:
                 why = f"the process that computed this chunk died, {attempts[chunk.number]} times"
                 manifest.write_error(chunk.number, why)
             output.give_up(chunk)
-            tally.lost(chunk)
-            report(tally.done, tally.words())
+            tally.lost(chunk.size)
+            report()
 
         def judge(record: Record) -> None:
             chunk = chunks[record.number]
             attempts[chunk.number] = manifest.attempts(chunk.number)
             if record.end in ("done", "before"):
-                tally.count(chunk, record)
-                report(tally.done, tally.words())
+                tally.count(chunk.size, record.flags)
+                report()
                 return
             if on_error == "raise":
                 raise _error(chunk, record.error or "its process died", output)
             if attempts[chunk.number] >= max_attempts:
                 give_up(chunk, record.error)
+                tally.deaths += not record.error
+                if tally.deaths >= 3 and not tally.chunks_done:
+                    msg = (
+                        f"the first {tally.deaths} chunks killed their workers, {max_attempts} times each, and none was done; "
+                        "see the workers' logs and their memory limit"
+                    )
+                    raise DataError(msg)
             else:
                 (alone if record.end == "died" else fresh).append(chunk)
 
@@ -302,7 +308,8 @@ def _drive(work: Work, output: Output, executor: Any, max_attempts: int, progres
             complete = False
             # those that run finish and are stored
             for record in executor.drain():
-                tally.count(chunks[record.number], record)
+                if record.end in ("done", "before"):
+                    tally.count(chunks[record.number].size, record.flags)
         except Exception:
             deque(executor.drain(), maxlen=0)
             raise
@@ -316,32 +323,3 @@ def _error(chunk: Chunk, text: str, output: Output) -> DataError:
     last = text.strip().splitlines()[-1]
     msg = f"chunk {chunk.number} (of shape {chunk.shape}) failed: {last}; on_error='flag' goes on with the others"
     return DataError(msg, chunk=chunk.number, text=text)
-
-
-class _Tally:
-    """What to say while it runs."""
-
-    def __init__(self, total: int, todo: int, chunks: int) -> None:
-        self.total, self.done, self.first = total, total - todo, total - todo
-        self.chunks, self.chunks_done, self.bad, self.given_up = chunks, 0, 0, 0
-        self.began, self.flags = time.perf_counter(), Counter[int]()
-
-    def count(self, chunk: Chunk, record: Record) -> None:
-        if record.end not in ("done", "before"):
-            return
-        self.done += chunk.size
-        self.chunks_done += 1
-        for status, n in record.flags.items():
-            self.bad += n if status & FAILED or not status & CONVERGED else 0
-
-    def lost(self, chunk: Chunk) -> None:
-        self.done = min(self.total, self.done + chunk.size)
-        self.bad += chunk.size
-        self.given_up += 1
-
-    def words(self) -> str:
-        spent = max(time.perf_counter() - self.began, 1e-9)
-        rate = (self.done - self.first) / spent
-        left = (self.total - self.done) / rate if rate else 0.0
-        quarantined = f", {self.given_up} quarantined" if self.given_up else ""
-        return f"chunk {self.chunks_done} of {self.chunks}{quarantined}, {rate:,.0f} fits/s, {self.bad} failed, {left:.0f} s left"

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ..core.asmodel import as_params
 from ..core.structure import leaves
 from .blockfit import BlockFit
 
@@ -29,8 +28,8 @@ def describe(value: Any) -> Any:
         return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, np.ndarray):
         return f"{value.dtype.str}{list(value.shape)} {_hash(np.ascontiguousarray(value).tobytes())}"
-    if hasattr(value, "valuesdict"):
-        return {name: describe([par.value, par.vary, par.min, par.max, par.expr]) for name, par in value.items()}
+    if hasattr(value, "brute_step"):
+        return describe([value.value, value.vary, value.min, value.max, value.expr])
     if isinstance(value, Mapping):
         return {str(key): describe(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -70,13 +69,10 @@ def model_print(model: Any) -> str:
 
 def job_print(job: BlockFit) -> dict[str, Any]:
     """A fit of blocks: model, parameters and options, by name."""
-    from ..core.asmodel import as_model
-
-    model = as_model(job.model, job.coordinates)
-    params = as_params(model, job.params)
-    params = model.make_params() if params is None else params
     options = {name: describe(value) for name, value in sorted(job.options.items()) if value is not None}
-    return {"model": model_print(model), "params": describe(params), "fit axes": list(job.fit_axes), "options": options}
+    params = {name: describe(value) for name, value in (job.params or {}).items()}
+    more = {"fit axes": list(job.fit_axes), "model's options": describe(job.opts), "options": options}
+    return {"model": model_print(job.model), "parameters": dict(job.kinds), "params": params, **more}
 
 
 def digest(job: BlockFit, others: Any) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..exceptions import DataError, OptionalDependencyError, ParameterError
-from .blockfit import INTEGERS, BlockFit, refuse_whole_map
+from .blockfit import INTEGERS, BlockFit, sort_call
+from .clothes import OF_VALUES
 from .fingerprint import digest
 from .laid import Laid, lay, lay_coordinate, lay_parameters
 from .layout import dataset
@@ -79,22 +80,20 @@ def fit_lazy(
     fit_axes = find_axes(dims, array.ndim, dim, axis)
     _one_chunk(array, fit_axes, dims)
     _refuse(options)
-    shape = array.shape
-    given = {**(coords or {})}
-    if named:
-        given = named_coordinates(model, data, given)
-    pieces: dict[str, Laid] = {f"coord:{name}": lay_coordinate(value, name, shape, dims, fit_axes) for name, value in given.items()}
+    like, shape = data if named else None, array.shape
+    call = sort_call(model, like, coords or {}, params, {"sigma": sigma, "weights": weights}, options, "a lazy fit")
+    pieces: dict[str, Laid] = {f"coord:{name}": lay_coordinate(v, name, shape, like, fit_axes) for name, v in call.coords.items()}
     for name, value in (("sigma", sigma), ("weights", weights), ("mask", mask)):
         if value is not None:
-            pieces[name] = lay(value, name, shape, dims, fit_axes)
-    shared, arrays = lay_parameters(params, shape, dims, fit_axes)
+            pieces[name] = lay(value, name, shape, like, fit_axes)
+    shared, arrays = lay_parameters(call.params, shape, like, fit_axes)
     pieces.update(arrays)
-    job = BlockFit.of(model, shared, fit_axes, tuple(given), options)
+    job = BlockFit.of(call, shared, arrays, fit_axes, options)
     maps = _graph(job, array, pieces)
     if not named:
         return LazyMaps(job, maps)
     keep = [d for i, d in enumerate(data.dims) if i not in fit_axes]
-    return dataset(job, maps, keep, kept_coords(data, [data.dims[a] for a in fit_axes]), dict(data.attrs))
+    return dataset(job, maps, keep, kept_coords(data, [data.dims[a] for a in fit_axes]), kept_attributes(data))
 
 
 def find_axes(dims: tuple[str, ...] | None, ndim: int, dim: Any, axis: Any) -> tuple[int, ...]:
@@ -119,27 +118,6 @@ def find_axes(dims: tuple[str, ...] | None, ndim: int, dim: Any, axis: Any) -> t
     return tuple(sorted({a % ndim for a in numbers}))
 
 
-def named_coordinates(model: Any, data: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Coordinates as given, as named by text, and those of the model's variables that are called like one of the data."""
-    found = dict(given)
-    for name, value in given.items():
-        if isinstance(value, str):
-            if value not in data.coords:
-                msg = f"{name}={value!r} names no coordinate of the data, which have {', '.join(map(str, data.coords)) or 'none'}"
-                raise DataError(msg)
-            found[name] = data.coords[value]
-    for name in getattr(model, "independent_vars", None) or _arguments(model):
-        if name not in found and name in data.coords and (data.coords[name].ndim or name in data.dims):
-            found[name] = data.coords[name]
-    return found
-
-
-def _arguments(model: Any) -> list[str]:
-    import inspect
-
-    return list(inspect.signature(model).parameters) if callable(model) else []
-
-
 def _one_chunk(array: Any, fit_axes: tuple[int, ...], dims: tuple[str, ...] | None) -> None:
     cut = [a for a in fit_axes if len(array.chunks[a]) > 1]
     if not cut:
@@ -157,7 +135,6 @@ def _refuse(options: dict[str, Any]) -> None:
         if options.pop(word, None) not in (None, False):
             msg = f"{word}= has no meaning for a lazy fit, which the dask scheduler runs; {why}"
             raise ParameterError(msg)
-    refuse_whole_map(options, "a lazy fit")
 
 
 def _fit_block(job: BlockFit, ndim: int, order: list[tuple[str, tuple[int, ...]]], data: Any, *parts: Any) -> np.ndarray:
@@ -216,6 +193,11 @@ def _leading(*values: Any) -> list[Any]:
 def kept_coords(data: Any, gone: list[Any]) -> dict[Any, Any]:
     """Coordinates that don't lie along the fit dimensions."""
     return {name: coord for name, coord in data.coords.items() if not set(coord.dims) & set(gone)}
+
+
+def kept_attributes(data: Any) -> dict[Any, Any]:
+    """Attributes that don't tell of the data's own values."""
+    return {name: value for name, value in data.attrs.items() if name not in OF_VALUES}
 
 
 class LazyMaps:

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from .._version import __version__
+from ..core.containers import is_dataarray
 from ..exceptions import DataError
 from ..solve.status import SENTENCES, Status
-from .blockfit import BlockFit, refuse_whole_map
+from .blockfit import BlockFit, sort_call
 from .chunks import ChunkRun, run_chunks
 from .fingerprint import describe, job_print
 from .laid import Laid, lay, lay_coordinate, lay_parameters
 from .layout import Place, attributes, layout
-from .lazy import find_axes, kept_coords, named_coordinates
+from .lazy import find_axes, kept_attributes, kept_coords
 from .output import Chunk, Variable, need_zarr
 from .stored import Opened, Stored, open_store
 
@@ -73,6 +74,13 @@ class StoreResult:
     """
     A fit in a store.
 
+    Parameters
+    ----------
+    run : ChunkRun
+        How the work on the chunks ended.
+    dims : tuple of str
+        Dimensions of the maps.
+
     Attributes
     ----------
     out : str or zarr store
@@ -106,7 +114,14 @@ class StoreResult:
         return found[list(self._output.manifest.attributes["variables"])]  # in their order
 
     def flags(self) -> dict[str, int]:
-        """How many data sets have which flag, read chunk by chunk."""
+        """
+        How many data sets have which flag, read chunk by chunk.
+
+        Returns
+        -------
+        dict of str to int
+            Flags that occur, by name.
+        """
         counts = dict.fromkeys((str(flag.name) for flag in Status), 0)
         status = self._output.arrays[self._output.flags or "status"]
         for chunk in self._output.chunks():
@@ -117,7 +132,14 @@ class StoreResult:
         return {name: n for name, n in counts.items() if n}
 
     def summary(self) -> str:
-        """The fit in words: how many, how they ended, what was given up and why."""
+        """
+        The fit in words: how many, how they ended, what was given up and why.
+
+        Returns
+        -------
+        str
+            Several lines.
+        """
         about = self._output.manifest.attributes
         n = math.prod(about["shape"])
         lines = [
@@ -190,7 +212,8 @@ def fit_store(
     ----------
     store : path, zarr array or zarr group
         A zarr array or group, or a file that xarray opens.
-    model : SurfaceModel, lmfit.Model or callable
+    model : SurfaceModel, lmfit.Model, callable or str
+        As in `fit_many`.
     out : path or zarr store
         For the maps; must not exist, unless `resume`. `xarray.open_zarr` opens it.
     dim : str or tuple of str, optional
@@ -206,8 +229,11 @@ def fit_store(
     max_attempts : int
         Chunks that fail, or kill their process, so often are given up: nan and the flag CHUNK_FAILED.
     client : distributed.Client or False, optional
-        Where to compute; by default the active client of dask.distributed if there is one, else threads of this process.
-    params, sigma, weights, mask
+        Where to compute; by default the active client of dask.distributed if there is one, else threads of this process. Workers need
+        some 400 MB for Python and its compilers, besides two or three chunks; distributed pauses them at 80 % of their limit.
+    params : lmfit.Parameters or mapping, optional
+        As in `fit_many`; maps among the values are cut into the chunks.
+    sigma, weights, mask : array_like or str, optional
         As in `fit_many`; text names a variable of the store.
     workers : int, optional
         Threads of this process.
@@ -246,21 +272,26 @@ def fit_store(
     need_zarr()
     options, given = _sorted(words)
     given |= coords or {}
-    refuse_whole_map(options, "a fit of a store")
     opened = open_store(store, variable, group)
     shape, dims = tuple(opened.array.shape), opened.dims
     fit_axes = find_axes(dims if dim is not None or axis is None else None, len(shape), dim, axis)
-    pieces, coordinates = _pieces(opened, model, given, shape, fit_axes, {"sigma": sigma, "weights": weights, "mask": mask})
-    shared, arrays = lay_parameters(params, shape, dims, fit_axes)
+    named = {name: _named(opened, value, name, False) for name, value in given.items()}
+    points = {"sigma": sigma, "weights": weights, "mask": mask}
+    points = {name: _named(opened, value, name, True) for name, value in points.items()}
+    errors = {name: points[name] for name in ("sigma", "weights")}
+    call = sort_call(model, opened.lazy, named, params, errors, {**options, "on_error": on_error}, "a fit of a store")
+    pieces = {f"coord:{name}": _lay(opened, value, name, lay_coordinate, fit_axes) for name, value in call.coords.items()}
+    pieces |= {name: _lay(opened, value, name, lay, fit_axes) for name, value in points.items() if value is not None}
+    shared, arrays = lay_parameters(call.params, shape, opened.lazy, fit_axes)
     pieces |= arrays
     if on_error == "raise":
         options["on_error"] = on_error
-    job = BlockFit.of(model, shared, fit_axes, coordinates, options)
+    job = BlockFit.of(call, shared, arrays, fit_axes, options)
     map_axes = [a for a in range(len(shape)) if a not in fit_axes]
     map_dims = tuple(dims[a] if dims else f"dim_{i}" for i, a in enumerate(map_axes))
     size = _chunks(opened, chunks, shape, fit_axes, map_axes, map_dims)
     kept = {} if opened.lazy is None else kept_coords(opened.lazy, [opened.lazy.dims[a] for a in fit_axes])
-    attrs = {} if opened.lazy is None else _plain_attributes(opened.lazy.attrs)
+    attrs = {} if opened.lazy is None else _plain_attributes(kept_attributes(opened.lazy))
     places = layout(job, (*map_dims, *map(str, kept)))
     run = run_chunks(
         FitWork(job, Laid(opened.array, tuple(range(len(shape)))), pieces, shape, {key: p.name for key, p in places.items()}),
@@ -290,41 +321,29 @@ def _sorted(words: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return {k: v for k, v in words.items() if k in known}, {k: v for k, v in words.items() if k not in known}
 
 
-def _pieces(
-    opened: Opened, model: Any, given: Mapping[str, Any], shape: tuple[int, ...], fit_axes: tuple[int, ...], points: Mapping[str, Any]
-) -> tuple[dict[str, Laid], tuple[str, ...]]:
-    """What goes with the data, laid along their axes; and the names of the coordinates."""
+def _named(opened: Opened, value: Any, name: str, must: bool) -> Any:
+    """A variable of the store, where text names one; short ones are read now, so that the fingerprint holds their values."""
+    if not isinstance(value, str) or (value not in opened.others and not must):
+        return value
+    if value not in opened.others:
+        found = ", ".join(opened.others) or "none, being a single array"
+        msg = f"{name}={value!r} names no variable of the store, which has {found}"
+        raise DataError(msg)
+    stored = opened.others[value]
+    return stored if stored.ndim > 1 else opened.whole[value]
 
-    def named(value: Any, name: str) -> Any:
-        if not isinstance(value, str):
-            return value
-        if value not in opened.others:
-            found = ", ".join(opened.others) or "none, being a single array"
-            msg = f"{name}={value!r} names no variable of the store, which has {found}"
-            raise DataError(msg)
-        return opened.others[value]
 
-    def along(value: Any, name: str, how: Any) -> Laid:
-        if not isinstance(value, Stored):
-            return cast(Laid, how(value, name, shape, opened.dims, fit_axes))
-        dims = opened.dims or ()
-        if any(d not in dims or n != shape[dims.index(d)] for d, n in zip(value.dims, value.shape, strict=True)):
-            sizes = dict(zip(value.dims, value.shape, strict=True))
-            msg = f"{name} ({value.name!r} of the store) has the dimensions {sizes} but the data have {dict(zip(dims, shape, strict=True))}"
-            raise DataError(msg)
-        return Laid(value, tuple(dims.index(d) for d in value.dims))
-
-    coordinates = {name: named(value, name) for name, value in given.items()}
-    if opened.lazy is not None:
-        found = named_coordinates(model, opened.lazy, coordinates)
-        # short ones are read now, so that the fingerprint holds their values
-        for name, value in found.items():
-            if name not in coordinates:
-                coordinates[name] = value if value.ndim <= 1 else opened.others[str(value.name)]
-    coordinates = {k: v[()] if isinstance(v, Stored) and v.ndim <= 1 else v for k, v in coordinates.items()}
-    pieces = {f"coord:{name}": along(value, name, lay_coordinate) for name, value in coordinates.items()}
-    pieces |= {name: along(named(value, name), name, lay) for name, value in points.items() if value is not None}
-    return pieces, tuple(coordinates)
+def _lay(opened: Opened, value: Any, name: str, how: Any, fit_axes: tuple[int, ...]) -> Laid:
+    if getattr(value, "ndim", 0) > 1 and is_dataarray(value) and str(value.name) in opened.others:
+        value = opened.others[str(value.name)]  # found by its name: not to be read now
+    if not isinstance(value, Stored):
+        return cast(Laid, how(value, name, tuple(opened.array.shape), opened.lazy, fit_axes))
+    sizes, dims = dict(zip(value.dims, value.shape, strict=True)), opened.dims or ()
+    if any(d not in dims or n != opened.array.shape[dims.index(d)] for d, n in sizes.items()):
+        whole = dict(zip(dims, opened.array.shape, strict=True))
+        msg = f"{name} ({value.name!r} of the store) has the dimensions {sizes} but the data have {whole}; give one that has those"
+        raise DataError(msg)
+    return Laid(value, tuple(dims.index(d) for d in value.dims))
 
 
 def _lies_in_a_file(array: Any) -> bool:

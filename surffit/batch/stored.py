@@ -42,6 +42,9 @@ class Stored:
     dims: tuple[str, ...]
     chunks: tuple[int, ...] | None
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[()], dtype=dtype)
+
     @property
     def ndim(self) -> int:
         """Number of axes."""
@@ -67,6 +70,8 @@ class Opened:
         The same for coordinates and attributes; nothing of it has been read.
     others : mapping of str to Stored
         Further variables, by name.
+    whole : Dataset or None
+        All of them.
     """
 
     array: Any
@@ -74,6 +79,7 @@ class Opened:
     chunks: tuple[int, ...] | None
     lazy: Any
     others: Mapping[str, Stored]
+    whole: Any = None
 
 
 def open_store(store: Any, variable: str | None = None, group: str | None = None) -> Opened:
@@ -137,7 +143,7 @@ def _from_dataset(path: str, variable: str | None, group: str | None) -> Opened:
         raise DataError(msg)
     others = {str(name): _stored(path, group, str(name), v) for name, v in ds.variables.items()}
     array = others[variable]
-    return Opened(array, array.dims, array.chunks, ds[variable], others)
+    return Opened(array, array.dims, array.chunks, ds[variable], others, ds)
 
 
 def _stored(path: str, group: str | None, name: str, v: Any) -> Stored:

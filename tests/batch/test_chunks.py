@@ -109,9 +109,11 @@ def test_all_chunks_are_computed_and_stored(tmp_path, log, workers):
     assert counts(log) == dict.fromkeys(range(8), 1)
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
     assert told[-1][:2] == (42, 42)
-    assert "chunk 8 of 8" in told[-1][2]
-    assert "fits/s" in told[-1][2]
-    assert "0 failed" in told[-1][2]
+    info = told[-1][2]
+    assert info["chunks"] == (8, 8)
+    assert info["failed"] == 0
+    assert info["rate"] > 0
+    assert "42 of 42 fits, 8 of 8 chunks" in info["text"]
     manifest = Manifest(str(tmp_path / "out.zarr"))
     assert (manifest.states() == State.DONE).all()
     assert (manifest.tries() == 1).all()
@@ -201,7 +203,7 @@ def test_results_without_a_variable_are_a_failure_that_says_so(tmp_path, log):
 
 
 def test_wrong_words_are_refused(tmp_path, log):
-    for kws in ({"max_attempts": 0}, {"on_error": "ignore"}, {"client": 3}):
+    for kws in ({"max_attempts": 0}, {"on_error": "ignore"}, {"client": 3}, {"progress": "yes"}):
         with pytest.raises(ParameterError):
             run(tmp_path, Work(log), **kws)
 

@@ -202,25 +202,24 @@ def test_lazy_maps_on_a_cluster_are_the_same(run):
 
 
 def test_a_store_larger_than_the_memory_of_the_workers(run):
-    """600 MB of data, two workers that may take 300 MB each; all the while their memory is watched."""
-    assert (
-        run("""
+    """2 GB of data, two workers that may take 600 MB each; all the while their memory is watched."""
+    told = run("""
         import psutil
         import surffit as sf
 
-        shape, chunks = (20, 2048, 3750), (20, 128, 3750)
-        data = zarr.create_array(sys.argv[1] + "/cube.zarr", shape=shape, chunks=chunks, dtype="f4", compressors=None)
-        rng = np.random.default_rng(0)
-        plane = rng.normal(size=(20, 128, 3750)).astype("f4")
-        for i in range(0, shape[1], 128):
-            data[:, i : i + 128] = plane + i
-        size = sum(f.stat().st_size for f in __import__("pathlib").Path(sys.argv[1] + "/cube.zarr").rglob("*") if f.is_file())
-        assert size > 600e6
+        LIMIT = 600_000_000  # distributed pauses a worker at 80 % of it, and python with its compilers takes 400 MB
+        # steps of a detector: they take little room on disk
+        shape, chunks = (20, 6656, 3750), (20, 64, 3750)
+        data = zarr.create_array(sys.argv[1] + "/cube.zarr", shape=shape, chunks=chunks, dtype="f4")
+        plane = np.random.default_rng(0).integers(0, 8, size=chunks).astype("f4")
+        for i in range(0, shape[1], 64):
+            data[:, i : i + 64] = plane + i
+        assert data.nbytes > 3 * LIMIT
 
         def line(t, a, b):
             return a * t + b
 
-        local, client = cluster(2, memory_limit="300MB")
+        local, client = cluster(2, memory_limit=LIMIT)
         workers = [psutil.Process(pid) for pid in client.run(os.getpid).values()]
         most, stop = [0], threading.Event()
 
@@ -228,24 +227,23 @@ def test_a_store_larger_than_the_memory_of_the_workers(run):
             while not stop.wait(0.02):
                 most[0] = max([most[0], *(w.memory_info().rss for w in workers)])
 
-        thread = threading.Thread(target=watch)
+        thread = threading.Thread(target=watch, daemon=True)
         thread.start()
         t = np.arange(20.0)
         model = sf.SurfaceModel(line, independent_vars=["t"])
         began = time.perf_counter()
-        fit = sf.fit_store(sys.argv[1] + "/cube.zarr", model, out=OUT, t=t, chunks=(32, 3750))
+        fit = sf.fit_store(sys.argv[1] + "/cube.zarr", model, out=OUT, t=t, progress=lambda *a: print(*a, file=sys.stderr, flush=True))
         seconds = time.perf_counter() - began
         stop.set(); thread.join()
         assert fit.complete and not fit.quarantined, fit.summary()
         assert sorted(client.run(os.getpid).values()) == sorted(w.pid for w in workers)
         client.close(); local.close()
-        assert most[0] < 300e6, most
+        assert most[0] < LIMIT, most
         right = sf.fit_many(model, data[:, 1000:1002], axis=0, t=t)
         found = fit.dataset().isel(dim_0=slice(1000, 1002))
         assert np.array_equal(found["a"].values, right.values["a"])
         assert np.array_equal(found["b_stderr"].values, right.stderr["b"])
-        print(f"{seconds:.0f} s, {most[0] / 1e6:.0f} MB", file=sys.stderr)
-        print("fine")
+        print(f"fine: {seconds:.0f} s, at most {most[0] / 1e6:.0f} MB")
     """)
-        == "fine"
-    )
+    assert told.startswith("fine")
+    print(told)

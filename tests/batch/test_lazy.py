@@ -70,10 +70,11 @@ def test_the_fit_axis_may_stand_anywhere(cube, sigma, right, axis):
 
 def test_a_dataarray_becomes_a_lazy_dataset_with_its_coordinates(cube, sigma, right):
     coords = {"t": T, "y": np.arange(NY) * 0.5, "lon": (("y", "x"), np.ones((NY, NX))), "night": 17, "read": ("t", np.arange(6))}
-    data = xr.DataArray(da.from_array(cube, chunks=(-1, 2, 3)), dims=("t", "y", "x"), coords=coords, attrs={"units": "DN"})
+    data = xr.DataArray(da.from_array(cube, chunks=(-1, 2, 3)), dims=("t", "y", "x"), coords=coords, attrs={"units": "DN", "night": "2"})
     lazy = fit_lazy(MODEL, data, dim="t", sigma=xr.DataArray(sigma, dims=("t", "y", "x")).transpose("x", "t", "y"))
     assert set(lazy.coords) == {"y", "lon", "night"}
-    assert lazy.attrs["units"] == "DN"
+    assert lazy.attrs["night"] == "2"
+    assert "units" not in lazy.attrs  # a slope has others
     assert all(v.chunks == ((2, 2), (3, 3)) for v in lazy.data_vars.values())
     # the layout is that of the result that is not lazy
     whole = right.to_dataset()
@@ -212,3 +213,26 @@ def test_lazy_maps_pickle_and_name_what_they_have(cube):
     assert np.array_equal(again.chisqr, lazy.compute().chisqr, equal_nan=True)
     with pytest.raises(AttributeError, match="no 'covar'; they have values, stderr, chisqr"):
         lazy.covar  # noqa: B018
+
+
+def test_fit_many_is_lazy_for_lazy_data(cube, sigma, right):
+    equal(sf.fit_many(MODEL, da.from_array(cube, chunks=(-1, 2, 3)), axis=0, sigma=sigma, t=T).compute(), right)
+    data = xr.DataArray(da.from_array(cube, chunks=(-1, 2, 3)), dims=("t", "y", "x"), coords={"t": T})
+    lazy = sf.fit_many(line, data, dim="t")  # a plain function: its argument that is called like a coordinate is one
+    assert lazy["slope"].chunks == ((2, 2), (3, 3))
+    assert np.array_equal(lazy["slope"].compute(), sf.fit_many(MODEL, cube, t=T).values["slope"], equal_nan=True)
+    named = sf.fit_many("linear", data, dim="t", x="t")
+    assert np.allclose(named["slope"].compute(), lazy["slope"].compute(), equal_nan=True, rtol=1e-12)
+
+
+def test_parameters_that_differ_are_cut_with_the_data(cube):
+    fixed = np.random.default_rng(4).normal(size=(NY, NX))
+    data = xr.DataArray(da.from_array(cube, chunks=(-1, 2, 3)), dims=("t", "y", "x"), coords={"t": T})
+    right = sf.fit_many(MODEL, cube, t=T, params={"slope": {"value": fixed, "vary": False}})
+    for given in (fixed, da.from_array(fixed, chunks=(4, 1)), xr.DataArray(fixed.T, dims=("x", "y"))):
+        lazy = sf.fit_many(MODEL, data, dim="t", params={"slope": {"value": given, "vary": False}})
+        assert lazy["slope"].attrs["parameter"] == "fixed"
+        found = lazy.compute()
+        assert np.array_equal(found["intercept"], right.values["intercept"], equal_nan=True)
+        assert np.array_equal(found["slope"], fixed)
+        assert (found["slope_stderr"] == 0).all()

@@ -48,7 +48,7 @@ def named(tmp_path, cube):
         "read": ("t", np.arange(6)),
     }
     sigma = (("y", "x"), np.random.default_rng(1).uniform(1, 2, (NY, NX)))
-    data = {"flux": (("t", "y", "x"), cube, {"units": "DN"}), "err": sigma, "bad": (("t", "y", "x"), cube > 14)}
+    data = {"flux": (("t", "y", "x"), cube, {"units": "DN", "night": "2"}), "err": sigma, "bad": (("t", "y", "x"), cube > 14)}
     xr.Dataset(data, coords).to_zarr(
         tmp_path / "named.zarr", zarr_format=2, encoding={name: {"chunks": (6, 2, 3)} for name in ("flux", "bad")}
     )
@@ -91,7 +91,8 @@ def test_a_dataset_with_names(tmp_path, named, cube):
     assert found["slope"].dims == ("y", "x")
     assert set(found.coords) == {"y", "lon", "band", "parameter", "parameter_2"}
     assert found["band"].item() == "a"
-    assert found.attrs["units"] == "DN"
+    assert found.attrs["night"] == "2"
+    assert "units" not in found.attrs
     assert list(found.data_vars) == list(right.to_dataset().data_vars)
 
 
@@ -246,3 +247,20 @@ def test_a_killed_fit_goes_on_and_ends_with_the_same_numbers(tmp_path, array, cu
     same(fit.dataset(), sf.fit_many(MODEL, cube, axis=0, t=T))
     whole = sf.fit_store(array, MODEL, out=tmp_path / "whole.zarr", t=T, client=False)
     assert fit.dataset().identical(whole.dataset())
+
+
+def test_parameters_that_differ_go_with_their_chunks(tmp_path, array, cube):
+    fixed = np.random.default_rng(4).normal(size=(NY, NX))
+    params = {"slope": {"value": fixed, "vary": False}}
+    fit = sf.fit_store(array, line, out=tmp_path / "fit.zarr", t=T, params=params, client=False)
+    same(fit.dataset(), sf.fit_many(MODEL, cube, t=T, params=params))
+    other = {"slope": {"value": fixed + 1, "vary": False}}
+    with pytest.raises(DataError, match="value:slope was"):
+        sf.fit_store(array, line, out=tmp_path / "fit.zarr", t=T, params=other, client=False, resume=True)
+
+
+def test_an_option_of_the_model_is_no_coordinate(tmp_path, array):
+    out = tmp_path / "fit.zarr"
+    sf.fit_store(array, "step", out=out, x=T, form="erf", client=False, params={"center": 2.0, "sigma": 1.0})
+    with pytest.raises(DataError, match="model's options form was 'erf' and is now 'atan'"):
+        sf.fit_store(array, "step", out=out, x=T, form="atan", client=False, params={"center": 2.0, "sigma": 1.0}, resume=True)

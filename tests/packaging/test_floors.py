@@ -46,6 +46,8 @@ HEAVY = {
     "astropy": set(),
     "xarray": set(),
     "dask": set(),
+    "distributed": set(),
+    "zarr": set(),
     "tqdm": set(),
     "dynesty": set(),
 }
