@@ -138,7 +138,7 @@ CASES = {
     ),
     "voigt, weights": Case(
         voigt, {"amplitude": (60, 150), "center": (-1, 1), "sigma_g": (0.7, 1.2), "gamma": (0.5, 1.0), "level": (0, 2)}, {"x": x60}, 0.1,
-        0.1, error="weights",
+        0.1, error="weights", engine="",
     ),
     "damped oscillator, each its start": Case(
         oscillator, {"height": (5, 10), "damping": (0.1, 0.3), "omega": (2, 4), "phase": (-1, 1)}, {"x": t50}, 0.3, 0.05
