@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import lmfit
@@ -21,12 +21,13 @@ __all__ = ["Candidates", "gather", "has_guess", "own_guess"]
 
 PLACES = 64  # spread evenly over the data sets
 RUN = 16  # neighbours there, whose median is guessed
-FITTED = 8  # of them, which are fitted; one is guessed by itself
-WORST = 64  # fits of the sample with the largest reduced chi-square: these are guessed by themselves, too
+FITTED = 8  # of them, which are fitted; at every second place one is guessed by itself
+WORST = 32  # fits of the sample with the largest reduced chi-square: these are guessed by themselves, too
 MOST = 64  # candidates kept
 FEW = 64  # data sets up to which each is guessed by itself, too
 ENOUGH = 0.9  # of what the best of all candidates wins, for every data set of the sample
 GAIN = 1e-4  # least that one more candidate must add to the mean of that
+QUICK = 25  # steps of these fits: what takes longer is no good candidate
 GOLDEN = 0.6180339887498949  # steps of this share fall evenly into any run, and into step with nothing
 ALONE = 0.5  # share of the gain that the other places' candidates must reach for a data set to be served by them
 UNSERVED = 0.05  # share of data sets not served from which each is guessed by itself
@@ -113,7 +114,7 @@ def gather(task: Task, model: RowModel, names: tuple[int, ...]) -> Candidates | 
         turn = (np.arange(len(usable) if few else FITTED) + number * FITTED) * GOLDEN % 1.0
         members = np.arange(len(usable)) if few else np.unique((turn * len(usable)).astype(int))
         some = take(rows, usable[members])
-        guesses = [*own_guess(task, some if few else take(rows, usable[members[:1]]))]
+        guesses = [*own_guess(task, some if few else take(rows, usable[members[: 1 - number % 2]]))]
         first = int(turn[0] * max(1, len(usable) - RUN))
         middle = _median(task, take(rows, usable[first : first + RUN])) if number % 4 == 0 else None
         if middle is not None:
@@ -183,13 +184,13 @@ class _Sample:
 
     def answers(self, table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Where the fits of the data sets end that begin with their best candidates, their places, and chi-square per point of all."""
-        scatter = []
+        scatter, quick = [], replace(self.task.options, max_nfev=QUICK)
         found, homes = [np.empty((0, table.shape[1]))], [np.empty(0, dtype=int)]
         for number, stack, start, known, lower, upper in self.stacks:
             chi2 = chi_squares(self.model, stack, start, table, known, lower, upper, self.linear)
             begun = table[np.argmin(np.where(np.isfinite(chi2), chi2, np.inf), axis=1)]
             p = np.where(np.isfinite(begun), begun, start)
-            end = walk(self.model, stack, p, known, lower, upper, self.linear, self.task.options)
+            end = walk(self.model, stack, p, known, lower, upper, self.linear, quick)
             scatter.append(np.nan_to_num(end.chi2 / np.maximum(np.count_nonzero(stack.w, axis=1), 1), nan=np.inf, posinf=np.inf))
             good = ((end.status & np.uint32(CONVERGED)) != 0) & np.isfinite(end.p).all(axis=1)
             out = np.full((int(good.sum()), table.shape[1]), np.nan)

@@ -44,7 +44,8 @@ class Answers:
     def of(self, block: Block) -> np.ndarray:
         """The answers of the coarse sets in which the data sets of a block lie, shape (n, M)."""
         where = np.unravel_index(np.arange(block.start, block.stop), self.shape)
-        return np.asarray(self.values[(slice(None), *(i // SIDE for i in where))].T)
+        coarse = np.ravel_multi_index(tuple(i // SIDE for i in where), self.values.shape[1:])
+        return np.asarray(self.values.reshape(len(self.values), -1)[:, coarse].T)
 
 
 def coarse_answers(task: Task, model: RowModel, starts: Any) -> Answers:
@@ -105,7 +106,7 @@ def _at(what: Any, names: tuple[str, ...], where: np.ndarray) -> np.ndarray:
 def _means(cube: Any, index: tuple[slice, ...], coarse: Block) -> Rows:
     """Weighted means of the squares of a rectangle of the map."""
     sides = tuple(s.stop - s.start for s in index)
-    small = tuple(s.stop - s.start for s in coarse.index)
+    small = [s.stop - s.start for s in coarse.index]
     D = cube.longest
     sum_w, sum_y = np.zeros((*small, D)), np.zeros((*small, D))
     x = np.empty((0, D))
