@@ -21,7 +21,7 @@ from surffit.exceptions import TraceError
 from .builder import ARRAY, BOOL, COMPLEX, Builder
 from .derive import derive
 from .emit import compile_function
-from .scalarops import CHEAP, BUILTINS, operation
+from .scalarops import BUILTINS, CHEAP, operation
 
 # operations of an emitted kernel beyond which compiling it takes longer than most batches
 MOST_OPERATIONS = 4000

@@ -53,7 +53,24 @@ _COMPLEX = {
 }  # fmt: skip
 _COMPLEX_LIBRARY = {
     name: _LIBRARY.get(name, name)
-    for name in "exp log log10 sqrt sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh".split()
+    for name in [
+        "exp",
+        "log",
+        "log10",
+        "sqrt",
+        "sin",
+        "cos",
+        "tan",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "arcsinh",
+        "arccosh",
+        "arctanh",
+    ]
 }
 # {n}: the function's generated name
 FUNCTIONS = frozenset({
