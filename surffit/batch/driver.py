@@ -194,7 +194,7 @@ def walk(
     kern, X, o, y, w, p, trial, lower, upper, r, rt, J, Jt, H, g, damped, dmax, s, L, z, F, c, yy, nfev, ftol, xtol, gtol, max_nfev
 ):  # fmt: skip
     """From p, with c and J there, to a minimum; returns flags, chi-square and evaluations. The last J and r are in J and r."""
-    M, n = J.shape
+    M = J.shape[0]
     lam = 1e-3
     fresh = True
     done = 0
@@ -337,7 +337,7 @@ def determined(R, perm, m, rank, lost):
             for b in range(a + 1, rank):
                 total -= R[a, b] * N[j, b]
             N[j, a] = total / R[a, a]
-        for again in range(2):
+        for _ in range(2):
             for b in range(j):
                 total = 0.0
                 for a in range(m):
