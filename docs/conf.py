@@ -14,12 +14,14 @@ here = Path(__file__).parent
 sys.path.insert(0, str(here / "_ext"))
 
 import catalogue  # noqa: E402 - found in the folder above
+import flags  # noqa: E402
 import gallery  # noqa: E402
 import public_names  # noqa: E402
 
 # written before Sphinx looks for pages, so that they are pages like any other
 api_pages = public_names.write(here / "reference" / "api")
 catalogue.write(here / "reference")
+flags.write(here / "reference")
 gallery.stage(here.parent / "examples", here / "_examples")
 
 project = "surffit"

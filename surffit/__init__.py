@@ -12,7 +12,7 @@ from surffit._version import __version__
 
 TYPE_CHECKING = False  # type checkers know this name; importing typing would triple the import time
 if TYPE_CHECKING:
-    from surffit.batch import BatchResult, fit_many
+    from surffit.batch import BatchResult, fit_many, fit_store
     from surffit.core.joint import JointModel
     from surffit.core.joint_result import JointResult
     from surffit.core.model import SurfaceModel
@@ -36,6 +36,7 @@ _NAMES = {
     "compare": "surffit.tables",
     "find_surface": "surffit.surfaces.finder",
     "fit_many": "surffit.batch",
+    "fit_store": "surffit.batch",
     "fit_table": "surffit.tables",
     "get_model": "surffit.registry",
     "load": "surffit.io",
@@ -71,6 +72,7 @@ __all__ = [
     "compare",
     "find_surface",
     "fit_many",
+    "fit_store",
     "fit_table",
     "get_model",
     "load",

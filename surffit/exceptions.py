@@ -37,6 +37,7 @@ __all__ = [
     "TooFewPointsError",
     "TraceError",
     "UnknownModelError",
+    "UnknownParameterError",
     "UnsafeFileError",
 ]
 
@@ -98,6 +99,14 @@ class ExpressionError(SurffitError, ValueError):
 
 class UnknownModelError(SurffitError, LookupError):
     """No model of this name is registered; carries the close matches."""
+
+
+class UnknownParameterError(SurffitError, KeyError):
+    """A result has no parameter of this name."""
+
+    def __str__(self) -> str:
+        """The sentence; a KeyError would show it as a quoted name."""
+        return str(self.args[0]) if self.args else ""
 
 
 class PluginError(SurffitError, ImportError):

@@ -20,6 +20,7 @@ PARENTS = {
     "ModelCheckError": AssertionError,
     "ExpressionError": ValueError,
     "UnknownModelError": LookupError,
+    "UnknownParameterError": KeyError,
     "PluginError": ImportError,
     "OptionalDependencyError": ImportError,
     "DocumentError": ValueError,
@@ -52,6 +53,7 @@ def test_belongs_to_the_tree(cls):
 def test_sentences_are_not_quoted():
     # a KeyError would put quotes around its sentence
     assert str(exceptions.UnknownModelError("no model named 'x'")) == "no model named 'x'"
+    assert str(exceptions.UnknownParameterError("no parameter 'x'")) == "no parameter 'x'"
 
 
 def test_all_names_every_class():

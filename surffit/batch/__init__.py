@@ -7,5 +7,6 @@ is what comes out. Engines fill `Maps`, block by block.
 
 from .fit import fit_many
 from .result import BatchResult
+from .store import StoreResult, fit_store
 
-__all__ = ["BatchResult", "fit_many"]
+__all__ = ["BatchResult", "StoreResult", "fit_many", "fit_store"]

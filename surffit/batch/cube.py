@@ -85,7 +85,7 @@ class Cube:
     mask : ndarray of bool or None
         True = excluded.
     coords : tuple of ndarray
-        Coordinates, float64.
+        Coordinates; float64 where the data sets share them, any real type where not.
     ndim : int
         Number of map axes, which come first.
     omit : bool
@@ -148,8 +148,8 @@ class Cube:
         if self.error is not None:
             with np.errstate(divide="ignore", invalid="ignore"):
                 w.reshape(piece.shape)[...] = self.error[whole]
-                if not self.inverse:
-                    w = np.where(w > 0, 1.0 / w, np.nan)
+                # what is no error at all (negative, nan) is a fault of its data set
+                w = np.where(w >= 0, w, np.nan) if self.inverse else np.where(w > 0, 1.0 / w, np.nan)
         status = np.zeros(n, dtype=np.uint32)
         out = w == 0
         if self.mask is not None:

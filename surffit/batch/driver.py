@@ -12,15 +12,15 @@ Everything here is a plain loop over contiguous float64; the only arrays made pe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numba as nb
 import numpy as np
 
 from ..solve.status import Status
+from .compiled import compiled
 
-__all__ = ["FLAGS", "KERNEL", "fit_sets", "guarded"]
+__all__ = ["FLAGS", "KERNEL", "fit_sets"]
 
 # sums may be reordered and products fused; NaN and inf keep their meaning
 FLAGS = {"reassoc", "contract"}
@@ -37,14 +37,6 @@ CONVERGED = FTOL | XTOL | GRADIENT
 EPS = 2.220446049250313e-16
 # what a parameter's column may depend on
 SEARCHED, MOVING, STATIC = 0, 1, 2
-
-
-def guarded(function: Callable[..., Any], signature: Any) -> Any:
-    """Compile and keep on disk; without, where no place for a cache can be written."""
-    try:
-        return nb.njit(signature, nogil=True, error_model="numpy", cache=True)(function)
-    except RuntimeError:
-        return nb.njit(signature, nogil=True, error_model="numpy")(function)
 
 
 _step = nb.njit(nogil=True, error_model="numpy")
@@ -291,6 +283,8 @@ def pivoted(J, r, F, m, s, R, perm, t):
         if best != j:
             for i in range(n):
                 A[j, i], A[best, i] = A[best, i], A[j, i]
+            for i in range(j):
+                R[i, j], R[i, best] = R[i, best], R[i, j]
             perm[j], perm[best] = perm[best], perm[j]
             left[j], left[best] = left[best], left[j]
         norm = math.sqrt(left[j])
@@ -592,9 +586,10 @@ DRIVE = nb.void(
 )  # fmt: skip
 
 # four functions that call each other by pointer: as one, they would take the compiler four times as long
-_begin, _walk, _close, _drive = (
-    guarded(one, signature) for one, signature in ((linear_start, BEGIN), (walk, WALK), (covariance, CLOSE), (drive, DRIVE))
-)
+_begin = compiled(BEGIN, error_model="numpy")(linear_start)
+_walk = compiled(WALK, error_model="numpy")(walk)
+_close = compiled(CLOSE, error_model="numpy")(covariance)
+_drive = compiled(DRIVE, error_model="numpy")(drive)
 
 
 def fit_sets(

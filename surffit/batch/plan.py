@@ -14,7 +14,10 @@ __all__ = ["Engine", "choose"]
 
 # Fastest first. Each module has `offer(task, name)`, which returns the engine or, as text, why it can't do this task.
 OFFERS: dict[str, str] = {
+    "common": "linear",
+    "weighted": "linear",
     "traced": "traced",
+    "lockstep": "lockstep",
     "loop": "loop",
 }
 

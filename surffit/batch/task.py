@@ -12,7 +12,10 @@ from ..core.structure import Structure
 from .cube import Source
 from .slabs import Block
 
-__all__ = ["Options", "Task"]
+__all__ = ["CLIPS", "STARTS", "Options", "Task"]
+
+CLIPS = (None, "studentized", "known", "population")
+STARTS = ("guess", "grid", "coarse", "neighbours")
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ class Task:
     params : lmfit.Parameters
         The same for one data set, for names, expressions and bounds.
     options : Options
+    epochs : dict
+        First instant of coordinates that came as dates and are seconds now (None for durations).
     """
 
     model: Any
@@ -105,6 +110,7 @@ class Task:
     params: Any
     options: Options
     opts: Mapping[str, Any] = field(default_factory=dict)
+    epochs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def nonlinear(self) -> tuple[str, ...]:

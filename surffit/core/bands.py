@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..exceptions import DataError
+from . import significance
 from .containers import is_series
 from .new_points import COUNTS, UNKNOWN, UNSAID, given_error, new_point_error, row_error, typical_sigma
 from .predict import coordinates, gradient, standard_error, with_band
@@ -19,13 +20,7 @@ __all__ = ["COUNTS", "UNKNOWN", "coordinates", "half_width", "new_point_error", 
 
 def half_width(result: SurfaceResult, probability: float) -> float:
     """Standard errors on each side that hold a probability: Student's t with scaled errors, else normal."""
-    from scipy.stats import norm
-    from scipy.stats import t as student
-
-    tail = (1.0 + probability) / 2.0
-    if not result.scale_covar:
-        return float(norm.ppf(tail))
-    return float(student.ppf(tail, result.nfree)) if result.nfree > 0 else np.nan
+    return float(significance.half_width(probability, result.nfree if result.scale_covar else None))
 
 
 def uncertainty(result: SurfaceResult, params: Any, sigma: float, coords: dict[str, Any]) -> np.ndarray:

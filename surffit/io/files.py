@@ -8,7 +8,7 @@ import math
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from surffit.exceptions import DocumentError, UnsafeFileError
@@ -27,7 +27,7 @@ MOST_BRACKETS = 1_000_000
 MOST_COMMAS = 4_000_000
 
 
-def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
+def write_atomic(path: str | os.PathLike[str], content: str | bytes | Callable[[Any], object]) -> None:
     """
     Write a file so that, whatever happens, either the old or the new content is there, whole.
 
@@ -35,8 +35,8 @@ def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
     ----------
     path : path-like
         The file. A symbolic link stays one: the file it points to is replaced, with its permissions kept.
-    content : str or bytes
-        The content; text is written as UTF-8.
+    content : str, bytes or callable
+        The content; text is written as UTF-8. A function is handed the open binary file and writes into it.
 
     Raises
     ------
@@ -46,7 +46,6 @@ def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
         If it can't be written; the sentence has the system's reason, and the old file is as it was.
     """
     path = path_of(path)
-    raw = content.encode("utf-8") if isinstance(content, str) else content
     temporary = None
     try:
         target = Path(os.path.realpath(path))  # os.replace on a link would replace the link
@@ -62,9 +61,12 @@ def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
         # In the target's own folder, since os.replace is atomic only within one file system. Created by os.open and not by mkstemp,
         # which makes files that only the owner can read; with O_EXCL a prepared link of the same name is an error.
         temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-        with os.fdopen(handle, "wb") as file:
-            file.write(raw)
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        with os.fdopen(handle, "w+b") as file:
+            if callable(content):
+                content(file)
+            else:
+                file.write(content.encode("utf-8") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         if mode is not None:

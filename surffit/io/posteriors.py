@@ -21,6 +21,7 @@ from pathlib import Path
 
 from surffit._version import __version__
 from surffit.exceptions import DocumentError, UnsafeFileError
+from surffit.io.arrays import npy_of
 from surffit.io.checks import MOST_PARAMETERS, check_name, check_text, clean, exactly, real, shown
 from surffit.io.files import MAX_BYTES, dumps, number, parse, path_of, read_bytes, read_text, write_atomic
 
@@ -278,19 +279,6 @@ def _unpack(raw: bytes, shape: tuple[int, int, int], where: str) -> list[Any]:
             stored = all(member.compress_type == zipfile.ZIP_STORED and member.file_size == member.compress_size for member in members)
             small = sum(member.file_size for member in members) <= len(raw)
             if [member.filename for member in members] == list(ARRAYS) and stored and small:
-                return [_numbers(archive.read(member), wanted) for member, wanted in zip(members, (shape, shape[:2]), strict=True)]
+                return [npy_of(archive.read(member), wanted) for member, wanted in zip(members, (shape, shape[:2]), strict=True)]
     msg = f"{where!r} is no chain of {shape[0]} steps, {shape[1]} walkers and {shape[2]} parameters as surffit writes it"
     raise UnsafeFileError(msg, path=where)
-
-
-def _numbers(raw: bytes, shape: tuple[int, ...]) -> Any:
-    """The array of an .npy in numpy's first format, if it has this shape; ValueError else."""
-    import numpy as np
-
-    length = struct.unpack("<H", raw[8:10])[0]
-    header, values = raw[10 : 10 + length], raw[10 + length :]
-    said = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape!r}, }}".encode()
-    if raw[:8] != b"\x93NUMPY\x01\x00" or header.strip() != said or len(values) != 8 * math.prod(shape):
-        msg = "another array"
-        raise ValueError(msg)
-    return np.frombuffer(values, dtype="<f8").astype(float).reshape(shape)

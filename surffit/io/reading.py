@@ -38,7 +38,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["check_complete", "read_numbers", "read_part", "read_result"]
+__all__ = ["check_complete", "read_numbers", "read_params", "read_part", "read_result"]
 
 
 def read_result(content: Mapping[str, Any], model: Any = None) -> Any:
@@ -99,7 +99,7 @@ def _read_mapped(content: Any, result: Any, *, given: bool) -> None:
 def read_numbers(content: Mapping[str, Any]) -> tuple[Any, Any, list[str], dict[str, Any]]:
     """What every fit's document has: parameters, covariance (k, k) or None with its names, statistics."""
     check_text(content["surffit"], "the version", 100)
-    params = _read_params(content["params"])
+    params = read_params(content["params"])
     covar, covar_names = _read_covar(content["covar"], params)
     stats = _read_stats(content["stats"])
     stats |= {name: real(content[name], name) for name in ("chisqr", "redchi")}
@@ -107,7 +107,7 @@ def read_numbers(content: Mapping[str, Any]) -> tuple[Any, Any, list[str], dict[
     return params, covar, covar_names, stats
 
 
-def _read_params(content: Any) -> Any:
+def read_params(content: Any) -> Any:
     """lmfit's Parameters, built by their constructors."""
     import lmfit
 

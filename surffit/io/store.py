@@ -9,6 +9,8 @@ from importlib import metadata
 
 from surffit._version import __version__
 from surffit.exceptions import DocumentError, PluginError
+from surffit.io.batches import SCHEMA as BATCH
+from surffit.io.batches import kind_of, load_batch, read_batch, save_batch
 from surffit.io.checks import SCHEMA, clean, shown
 from surffit.io.files import MAX_BYTES, dumps, parse, path_of, read_text, write_atomic
 from surffit.io.joints import SCHEMA as JOINT
@@ -27,17 +29,23 @@ if TYPE_CHECKING:
 __all__ = ["load", "save"]
 
 GROUP = "surffit.documents"
-READERS: dict[str, Callable[..., Any]] = {SCHEMA: read_result, MODEL: read_model, POSTERIOR: read_posterior, JOINT: read_joint}
+READERS: dict[str, Callable[..., Any]] = {
+    SCHEMA: read_result,
+    MODEL: read_model,
+    POSTERIOR: read_posterior,
+    JOINT: read_joint,
+    BATCH: read_batch,
+}
 
 
 def save(thing: Any, path: str | os.PathLike[str]) -> None:
     """
-    Write a fit, a model or a posterior to a file.
+    Write a fit, a batch, a model or a posterior to a file.
 
     Parameters
     ----------
-    thing : SurfaceResult, lmfit.model.ModelResult, SurfaceModel, lmfit.Model or Posterior
-        A fit, a model, or a posterior (whose chain goes into an .npz beside the file).
+    thing : SurfaceResult, lmfit.model.ModelResult, BatchResult, SurfaceModel, lmfit.Model or Posterior
+        A fit, a batch (.npz, .nc or .zarr), a model, or a posterior (whose chain goes into an .npz beside the file).
     path : path-like
         The file. It is replaced in one step, or left as it was if anything goes wrong.
 
@@ -64,21 +72,23 @@ def save(thing: Any, path: str | os.PathLike[str]) -> None:
     ...     round(load(path).best_values["slope"], 6)
     3.0
     """
-    if _is_posterior(thing):
+    if _is(thing, "surffit.core.posterior", "Posterior"):
         save_posterior(thing, path)
+    elif _is(thing, "surffit.batch.result", "BatchResult"):
+        save_batch(thing, path)
     else:
         write_atomic(path, dumps(document(thing)))
 
 
-def _is_posterior(thing: Any) -> bool:
-    """Without importing anything: who has a posterior has its class."""
-    module = sys.modules.get("surffit.core.posterior")
-    return module is not None and isinstance(thing, module.Posterior)
+def _is(thing: Any, module: str, name: str) -> bool:
+    """Whether a thing is of a class, without importing anything: who has it has its class."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(thing, getattr(loaded, name))
 
 
 def load(path: str | os.PathLike[str], model: Any = None, max_bytes: int = MAX_BYTES) -> Any:
     """
-    Read a saved fit, model or posterior. Nothing in the file is ever executed.
+    Read a saved fit, batch, model or posterior. Nothing in the file is ever executed.
 
     Parameters
     ----------
@@ -87,11 +97,12 @@ def load(path: str | os.PathLike[str], model: Any = None, max_bytes: int = MAX_B
     model : SurfaceModel or lmfit.Model, optional
         The model to evaluate with, for fits whose function could not travel; its parameters must be those of the file.
     max_bytes : int
-        Larger files are refused before they are read; a posterior's chain may be 16 times as large [bytes].
+        Larger files are refused before they are read; a posterior's chain and a batch's maps may be 16 times as large
+        [bytes].
 
     Returns
     -------
-    SurfaceResult, SurfaceModel or Posterior
+    SurfaceResult, BatchResult, SurfaceModel or Posterior
         What was saved. A fit has its parameters, errors, covariance and statistics; `eval`, `predict` and reports work. The data are
         not in the file. A model fits and evaluates as the one that was saved. A posterior has its samples; `more` needs the fit.
 
@@ -105,6 +116,9 @@ def load(path: str | os.PathLike[str], model: Any = None, max_bytes: int = MAX_B
         If it can't be opened.
     """
     where = shown(path_of(path))
+    kind = kind_of(path)
+    if kind is not None:
+        return load_batch(path, kind, model, max_bytes)
     content = parse(read_text(path, max_bytes), where)
     if content["schema"] == POSTERIOR:
         return read_posterior(content, model, path=path, max_bytes=max_bytes)

@@ -3,7 +3,8 @@ Pictures of a fit.
 
 `plot` chooses by the number of independent variables: one gives a curve with its confidence band and the residuals
 below; two give maps of data, model and residual; more give data and residuals against the fitted value.
-`plot_surface` draws two variables in space, `plot_residuals` the residuals alone, `picture` one figure for a report.
+`plot_surface` draws two variables in space, `plot_residuals` the residuals alone, `picture` one figure for a report, `plot_batch` the
+maps of many fits.
 
 Nothing is shown, no setting of matplotlib is changed, and matplotlib is imported when the first picture is drawn.
 """
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from surffit.plot import curve, fitted, maps, surface
+from surffit.plot.batch import plot_batch
 from surffit.plot.figure import given_axes, label_once, new_figure
 from surffit.plot.view import View, make_view
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["picture", "plot", "plot_residuals", "plot_surface"]
+__all__ = ["picture", "plot", "plot_batch", "plot_residuals", "plot_surface"]
 
 
 def plot(

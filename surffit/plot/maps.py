@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
 
-__all__ = ["PANELS", "Grid", "draw_maps", "draw_residual_map", "edges", "find_grid"]
+__all__ = ["PANELS", "Grid", "colorbar", "draw_maps", "draw_residual_map", "edges", "find_grid"]
 
 PANELS = ("data", "model", "residual")
 
@@ -144,13 +144,13 @@ def draw_maps(axes: Sequence[Axes], view: View, data_kws: Mapping[str, Any] | No
     mapped = _draw(axes[0], view, grid, view.data, style)
     if len(axes) == 1:
         _contours(axes[0], view, grid, low, high)
-        _colorbar(mapped, axes, view.data_label, extend)
+        colorbar(mapped, axes, view.data_label, extend)
         label_once(axes[0], title=heading if grid is None else f"{heading}; contours: model")
         return
     label_once(axes[0], title=heading)
     _draw(axes[1], view, grid, view.model, style, everywhere=True)
     label_once(axes[1], title="model")
-    _colorbar(mapped, axes[:2], view.data_label, extend)
+    colorbar(mapped, axes[:2], view.data_label, extend)
     draw_residual_map(axes[2], view, grid=grid)
     label_once(axes[2], title="residual")
 
@@ -176,7 +176,7 @@ def draw_residual_map(ax: Axes, view: View, *, grid: Grid | None = None, data_kw
     if "norm" in style:
         style.pop("vmin"), style.pop("vmax")
     mapped = _draw(ax, view, find_grid(*view.coords) if grid is None else grid, values, style)
-    _colorbar(mapped, [ax], label, extend)
+    colorbar(mapped, [ax], label, extend)
 
 
 def value_limits(view: View) -> tuple[float, float, str]:
@@ -293,7 +293,7 @@ def _contours(ax: Axes, view: View, grid: Grid | None, low: float, high: float) 
         ax.contour(grid.x, grid.y, model, levels=np.linspace(low, high, 9)[1:-1], colors="white", linewidths=0.9)
 
 
-def _colorbar(mapped: ScalarMappable, axes: Sequence[Axes], label: str, extend: str) -> None:
+def colorbar(mapped: ScalarMappable, axes: Sequence[Axes], label: str, extend: str) -> None:
     """A colour bar right of the last Axes."""
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 

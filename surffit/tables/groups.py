@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from surffit.core.columns import free_name
 from surffit.core.progress import Progress
 from surffit.exceptions import DataError, NonFiniteError, SurffitError, TooFewPointsError
 from surffit.solve.status import Status
 from surffit.tables.columns import Columns, column
-from surffit.tables.verbs import AUGMENT, GLANCE, TIDY, augment, free_name, glance, tidy
+from surffit.tables.verbs import AUGMENT, GLANCE, TIDY, augment, glance, tidy
 
 __all__ = ["Group", "TableResult", "fit_groups"]
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surffit.tables.verbs import augment, free_name
+from surffit.core.columns import free_name
+from surffit.tables.verbs import augment
 
 __all__ = ["Outliers", "outliers"]
 

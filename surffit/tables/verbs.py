@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from surffit.core.columns import free_name
+from surffit.core.significance import half_width, two_sided
+
 __all__ = ["augment", "glance", "tidy"]
 
 TIDY = ["term", "estimate", "std_error", "statistic", "p_value", "at_bound", "linear"]
@@ -66,7 +69,7 @@ def tidy(result: Any, level: float | None = None) -> pd.DataFrame:
     estimate = np.array([par.value for par in params.values()], dtype=float)
     error = np.array([np.nan if par.stderr is None else par.stderr for par in params.values()], dtype=float)
     free = np.array([par.vary or par.expr is not None for par in params.values()], dtype=bool)
-    distribution = _distribution(result)
+    nfree = freedom(result)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = np.where(free, estimate / error, np.nan)
         table = {
@@ -74,12 +77,12 @@ def tidy(result: Any, level: float | None = None) -> pd.DataFrame:
             "estimate": estimate,
             "std_error": error,
             "statistic": statistic,
-            "p_value": 2 * distribution.sf(np.abs(statistic)),
+            "p_value": two_sided(statistic, nfree),
             "at_bound": [name in at_bound for name in params],
             "linear": [name in linear for name in params],
         }
         if level is not None:
-            half = distribution.ppf(0.5 + level / 2) * error
+            half = half_width(level, nfree) * error
             table |= {"lower": estimate - half, "upper": estimate + half}
     return pd.DataFrame(table)
 
@@ -168,13 +171,6 @@ def augment(result: Any) -> pd.DataFrame:
     return frame.assign(**{free_name(name, frame.columns): np.ravel(values) for name, values in added.items()})
 
 
-def free_name(name: str, taken: Any) -> str:
-    """The name, or the name with the suffix ``_fit`` as often as it takes to be free."""
-    while name in taken:
-        name += "_fit"
-    return name
-
-
 def findings(result: Any, name: str) -> tuple[str, ...]:
     """Parameter names that a result found to be "linear" or "at_bound"; a loaded result has them from its file."""
     conditioning = getattr(result, "conditioning", None)
@@ -203,15 +199,11 @@ def _studentised(result: Any, resid: np.ndarray, used: np.ndarray) -> np.ndarray
     band = result.predict(level=level, kind="confidence")
     half = (np.asarray(band["upper"]) - np.asarray(band["lower"])).reshape(resid.shape) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        leverage = np.minimum((half / _distribution(result).ppf(0.5 + level / 2) / scale) ** 2, 1)
+        leverage = np.minimum((half / half_width(level, freedom(result)) / scale) ** 2, 1)
         return np.where(used, resid / (scale * np.sqrt(1 - leverage)), np.nan)
 
 
-def _distribution(result: Any) -> Any:
-    """Student's t where the scale of the errors was estimated from the data, else the normal distribution."""
-    from scipy import stats
-
+def freedom(result: Any) -> float | None:
+    """Degrees of freedom where the scale of the errors was estimated from the data, None where it was known."""
     nfree = getattr(result, "nfree", None)
-    if getattr(result, "scale_covar", True) and nfree is not None:
-        return stats.t(nfree) if nfree > 0 else stats.t(np.nan)
-    return stats.norm()
+    return None if nfree is None or not getattr(result, "scale_covar", True) else float(nfree)

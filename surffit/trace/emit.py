@@ -15,7 +15,7 @@ or nan.  When that happens the call is repeated by a twin of the source that com
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -222,6 +222,42 @@ def _slot(outputs: list[int], index: int | None) -> str:
     return "{" + str(len(outputs) - 1) + "}"
 
 
+def compile_rows(
+    builder: Builder, node: Node, parameters: Sequence[str], known: Sequence[str]
+) -> tuple[Callable[..., Any], Callable[..., Any], tuple[str, ...]]:
+    """
+    Two functions that evaluate a model for many sets of parameters at once.
+
+    Parameters
+    ----------
+    builder : Builder
+    node : Node
+        The model's value.
+    parameters, known : sequence of str
+        Names of the parameters with and without derivatives; those that the model doesn't use may be among them.
+
+    Returns
+    -------
+    value, full : callable
+        ``value(p, [], known, coords)`` gives F, ``full`` gives ``(F, [J_j])`` with None for a derivative that is zero by structure. `p`
+        and `known` are sequences of arrays of shape (n, 1), `coords` of shape (D,) or (n, D); what comes back broadcasts to (n, D).
+    coordinates : tuple of str
+        Names of `coords`.
+    """
+    root = builder.lift(node)
+    check_names(builder, root, (*parameters, *known))
+    names, coordinates = (tuple(parameters), (), tuple(known)), tuple(builder.coordinates)
+    with builder.lock:
+        outputs = [root]
+        slots = [_slot(outputs, derive(builder, root, name)) for name in parameters]
+    pattern = "({0}, [" + ", ".join(slots) + "])"
+    value, full = (
+        _compile(builder, listed, text, names, coordinates, True, (), {}, fallback=None, arrays=True)
+        for listed, text in (([root], "{0}"), (outputs, pattern))
+    )
+    return value, full, coordinates
+
+
 # -- source ------------------------------------------------------------------------------------------------------------
 def compile_entry(
     builder: Builder,
@@ -257,9 +293,10 @@ def _compile(
     extra: dict[str, Any],
     *,
     fallback: Callable[..., Any] | None,
+    arrays: bool = False,
 ) -> Callable[..., Any]:
     with builder.lock:
-        writer = _Writer(builder, safe=fallback is None)
+        writer = _Writer(builder, safe=fallback is None and not arrays, arrays=arrays)
         alpha, c, known = (writer.unpack(group, kind) for group, kind in zip(names, ("alpha", "c", "known"), strict=True))
         lines = [*alpha, *(c if with_c else []), *known, *writer.unpack_coordinates(coordinates), *prepare]
         body, expressions = writer.write(outputs)
@@ -274,17 +311,15 @@ def _compile(
     source = "\n".join(text) + "\n"
     scope: dict[str, Any] = {"__builtins__": {}, **writer.scope, **extra, "failures": (ArithmeticError, ValueError)}
     scope["fallback"] = fallback
-    exec(compile(source, "<surffit.trace.emit>", "exec"), scope)  # noqa: S102 - generated names, numbers and operators only
-    entry: Callable[..., Any] = scope["entry"]
-    entry.source = source  # type: ignore[attr-defined]
-    return entry
+    return compile_source(source, "entry", scope)
 
 
-def compile_function(source: str, name: str, scope: Mapping[str, Any]) -> Callable[..., Any]:
-    """The function `name` of an emitted source that sees nothing but `scope`."""
-    names: dict[str, Any] = {"__builtins__": {}, **scope}
-    exec(compile(source, "<surffit.trace.scalar>", "exec"), names)  # noqa: S102 - generated names, numbers and operators only
-    function: Callable[..., Any] = names[name]
+def compile_source(source: str, name: str, scope: dict[str, Any]) -> Callable[..., Any]:
+    """The function `name` of a source that holds generated names, numbers and operators only."""
+    scope = {"__builtins__": {}, **scope}
+    exec(compile(source, "<surffit.trace.emit>", "exec"), scope)  # noqa: S102 - see above
+    function: Callable[..., Any] = scope[name]
+    function.source = source  # type: ignore[attr-defined]
     return function
 
 
@@ -301,9 +336,10 @@ def as_numpy(values: Any) -> list[Any]:
 class _Writer:
     """Statements for a set of nodes: shared ones get a name, the others stand where they are used."""
 
-    def __init__(self, builder: Builder, safe: bool) -> None:
+    def __init__(self, builder: Builder, safe: bool, arrays: bool = False) -> None:
         self.builder = builder
         self.safe = safe
+        self.arrays = arrays
         self.scope: dict[str, Any] = {"floats": as_numpy if safe else as_floats, "list": list, "type": type}
         self._text: dict[int, str] = {}
         self._depth: dict[int, int] = {}
@@ -320,6 +356,8 @@ class _Writer:
         if not targets:
             return []
         left = ", ".join(targets) + ("," if len(targets) == 1 else "")
+        if self.arrays:
+            return [f"{left} = {kind}"]
         if self.safe:
             return [f"{left} = floats({kind})"]
         return [f"{left} = {kind} if type({kind}) is list else floats({kind})"]
@@ -380,9 +418,9 @@ class _Writer:
         below = 0
         for a in args:
             below |= builder.flags[a]
-        number = not below & ARRAY
+        number = not below & ARRAY and not self.arrays
         entry = OPS[op]
-        if op == "select" and not builder.flags[args[0]] & ARRAY:
+        if op == "select" and not builder.flags[args[0]] & ARRAY and not self.arrays:
             return f"({texts[1]} if {texts[0]} else {texts[2]})"
         if op == "pow" and number and not below & COMPLEX and not self._plain_exponent(args[1]):
             return f"{self._bound('real_power', real_power)}({', '.join(texts)})"

@@ -26,6 +26,8 @@ BRIDGES = {
     ("core", "tables"): "result.tidy(), glance() and augment() hand over to the tables",
     ("core", "io"): "result.save() hands over to the writer",
     ("core", "plot"): "result.plot() and its siblings hand over to the pictures",
+    ("batch", "io"): "batch.save() hands over to the writer",
+    ("batch", "plot"): "batch.plot() hands over to the pictures",
     ("__init__", "tables"): "the accessor is registered when pandas is already loaded",
 }
 

@@ -1,0 +1,93 @@
+"""The lock-step engine: array arithmetic over many fits at once, for models that no kernel can do."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..solve.status import Status
+from .clipping import clipped
+from .cube import Rows
+from .ends import fill
+from .maps import Maps
+from .rowmodel import RowModel
+from .slabs import Block
+from .stack import stacks
+from .starts import Starts, probe_of
+from .task import Task
+from .walk import walk
+
+__all__ = ["LockstepEngine", "offer"]
+
+
+def offer(task: Task, name: str) -> LockstepEngine | str:
+    """What traces, and what takes parameters as columns."""
+    if not task.free:
+        return "no parameter is free"
+    try:
+        model = RowModel(task, probe_of(task))
+    except Exception as err:  # noqa: BLE001 - the model is tried out here for the first time; what it raises, one fit says better
+        return f"the model could not be tried out ({type(err).__name__}: {err})"
+    if model.way == "one by one":
+        return model.why
+    how = {"graph": "exact derivatives", "complex-step": "derivatives by complex step", "differences": "derivatives by differences"}
+    taken = "the traced model" if model.way == "graph" else "the function takes parameters as columns"
+    return LockstepEngine(task, model, f"{taken}, {how[model.derivatives]}")
+
+
+class LockstepEngine:
+    """
+    Levenberg-Marquardt on arrays of fits.
+
+    Parameters
+    ----------
+    task : Task
+    model : RowModel
+    reason : str
+        For `BatchResult.engine_reason`.
+    """
+
+    name = "lockstep"
+
+    def __init__(self, task: Task, model: RowModel, reason: str) -> None:
+        self.task, self.model, self.reason = task, model, reason
+        self.starts = Starts(task, model)
+        self.linear = [task.free.index(name) for name in task.linear]
+        self.nonlinear = [task.free.index(name) for name in task.nonlinear]
+
+    def fit(self, block: Block, out: Maps) -> None:
+        """Fit the data sets of a block."""
+        task, rows = self.task, self.task.source.rows(block)
+        lower, upper = task.of(task.lower, task.free, block), task.of(task.upper, task.free, block)
+        known = task.of(task.value, task.known, block)
+        start = self.starts.of(block, rows, known, lower, upper)
+        clipped(self, self.model, rows, start, lower, upper, known, out, task)
+
+    def fit_rows(self, rows: Rows, start: np.ndarray, lower: np.ndarray, upper: np.ndarray, known: np.ndarray, out: Maps) -> None:
+        """
+        Fit data sets from given starts.
+
+        Parameters
+        ----------
+        rows : Rows
+        start, lower, upper : ndarray, shape (n, M)
+            By free parameter.
+        known : ndarray, shape (n, K)
+        out : Maps
+            Of these data sets.
+        """
+        M = len(self.task.free)
+        for flag in np.unique(rows.status[rows.status != 0]).tolist():
+            out.fail(rows.status == flag, flag)
+        for stack in stacks(rows, M):
+            nobs = np.count_nonzero(stack.w, axis=1)
+            out.nobs[stack.index] = nobs
+            for few, flag in ((nobs == 0, Status.NO_DATA), ((nobs > 0) & (nobs < M), Status.FEW_POINTS)):
+                if few.any():
+                    out.fail(stack.index[few], flag)
+            enough = np.flatnonzero(nobs >= M)
+            if not len(enough):
+                continue
+            some, nobs = stack.take(enough), nobs[enough]
+            at = some.index
+            end = walk(self.model, some, start[at], known[at], lower[at], upper[at], self.linear, self.task.options)
+            fill(out, at, end, start[at], lower[at], upper[at], nobs, self.nonlinear, self.task.options)
