@@ -12,15 +12,15 @@ Everything here is a plain loop over contiguous float64; the only arrays made pe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numba as nb
 import numpy as np
 
 from ..solve.status import Status
+from .compiled import compiled
 
-__all__ = ["FLAGS", "KERNEL", "drive", "guarded"]
+__all__ = ["FLAGS", "KERNEL", "fit_sets"]
 
 # sums may be reordered and products fused; NaN and inf keep their meaning
 FLAGS = {"reassoc", "contract"}
@@ -37,14 +37,6 @@ CONVERGED = FTOL | XTOL | GRADIENT
 EPS = 2.220446049250313e-16
 # what a parameter's column may depend on
 SEARCHED, MOVING, STATIC = 0, 1, 2
-
-
-def guarded(function: Callable[..., Any], signature: Any) -> Any:
-    """Compile and keep on disk; without, where no place for a cache can be written."""
-    try:
-        return nb.njit(signature, nogil=True, error_model="numpy", cache=True)(function)
-    except RuntimeError:
-        return nb.njit(signature, nogil=True, error_model="numpy")(function)
 
 
 _step = nb.njit(nogil=True, error_model="numpy")
@@ -113,10 +105,9 @@ def solve(L, m, s, g, F, z):
     return square
 
 
-@_step
-def linear_start(J, r, kind, M, p, start, L, s, z, F):
+def linear_start(J, r, kind, p, start, L, s, z, F):
     """Linear parameters by normal equations of their columns (p holds 0 there); columns that others explain keep their start or 0."""
-    n = r.shape[0]
+    M, n = J.shape
     m = 0
     for k in range(M):
         if kind[k] == SEARCHED:
@@ -160,10 +151,20 @@ def linear_start(J, r, kind, M, p, start, L, s, z, F):
 
 
 @_step
-def patch(kern, X, o, p, y, w, r, J):
-    """Derivatives that aren't finite where the value is (0/0 at a removable point), by central differences; 0 where these aren't either."""
+def take(r, rt, J, Jt):
+    """What was tried becomes what is."""
     M, n = J.shape
-    one, two, rest = np.empty(n), np.empty(n), np.empty((M, n))
+    for i in range(n):
+        r[i] = rt[i]
+    for k in range(M):
+        for i in range(n):
+            J[k, i] = Jt[k, i]
+
+
+@_step
+def patch(kern, X, o, p, y, w, r, rt, J, Jt):
+    """Derivatives that aren't finite where the value is (0/0 at a removable point), by differences; 0 where these aren't either."""
+    M, n = J.shape
     for k in range(M):
         bad = False
         for i in range(n):
@@ -171,32 +172,35 @@ def patch(kern, X, o, p, y, w, r, J):
         if not bad:
             continue
         here = p[k]
-        h = 6e-6 * abs(here) if here != 0.0 else 6e-6
+        h = 1e-7 * abs(here) if here != 0.0 else 1e-7
         p[k] = here + h
-        kern(X, o, p, y, w, one, rest)
-        p[k] = here - h
-        kern(X, o, p, y, w, two, rest)
-        p[k] = here
+        kern(X, o, p, y, w, rt, Jt)
         for i in range(n):
             if not math.isfinite(J[k, i]):
-                slope = (two[i] - one[i]) / (2.0 * h)
+                slope = (r[i] - rt[i]) / h
                 J[k, i] = slope if math.isfinite(slope) else 0.0
+        p[k] = here
 
 
-@_step
 def walk(
-    kern, X, o, y, w, p, trial, lower, upper, M, r, rt, J, Jt, H, g, damped, dmax, s, L, z, F, c, yy, nfev, ftol, xtol, gtol, max_nfev
-):
+    kern, X, o, y, w, p, trial, lower, upper, r, rt, J, Jt, H, g, damped, dmax, s, L, z, F, c, yy, nfev, ftol, xtol, gtol, max_nfev
+):  # fmt: skip
     """From p, with c and J there, to a minimum; returns flags, chi-square and evaluations. The last J and r are in J and r."""
+    M = J.shape[0]
     lam = 1e-3
     fresh = True
+    done = 0
     m = 0
     while True:
         if fresh:
-            if not moments(J, r, H, g):
-                patch(kern, X, o, p, y, w, r, J)
-                if not moments(J, r, H, g):
+            patched = False
+            while not moments(J, r, H, g):
+                if patched:
                     return STALLED, c, nfev
+                patch(kern, X, o, p, y, w, r, rt, J, Jt)
+                patched = True
+            if done:
+                return done, c, nfev
             m = 0
             steepest = 0.0
             for k in range(M):
@@ -213,62 +217,46 @@ def walk(
         for a in range(m):
             k = F[a]
             damped[k] = H[k, k] + lam * (H[k, k] if H[k, k] > 1e-12 * dmax[k] else dmax[k])
-        if factor(H, damped, F, m, s, L) == 0.0:
-            fresh = False
-            lam *= 10.0
-            if lam > 1e16:
-                return STALLED, c, nfev
-            continue
-        solve(L, m, s, g, F, z)
-        for a in range(m):
-            k = F[a]
-            trial[k] = min(max(p[k] + z[a], lower[k]), upper[k])
-            z[a] = trial[k] - p[k]
-        pred = 0.0
-        moved = 0.0
-        size = 0.0
-        for a in range(m):
-            k = F[a]
-            total = 0.0
-            for b in range(m):
-                total += H[k, F[b]] * z[b]
-            pred += z[a] * (2.0 * g[k] - total)
-            moved += H[k, k] * z[a] * z[a]
-            size += H[k, k] * p[k] * p[k]
-        cn = kern(X, o, trial, y, w, rt, Jt)
-        nfev += 1
-        if cn <= c:
-            act = c - cn
+        fresh = False
+        if factor(H, damped, F, m, s, L) > 0.0:
+            solve(L, m, s, g, F, z)
             for a in range(m):
-                p[F[a]] = trial[F[a]]
-            done = 0
-            if act <= ftol * c and pred <= ftol * c:
-                done = FTOL
-            elif moved <= xtol * xtol * size and lam <= 1.0:
-                done = XTOL
-            c = cn
-            for i in range(r.shape[0]):
-                r[i] = rt[i]
+                k = F[a]
+                trial[k] = min(max(p[k] + z[a], lower[k]), upper[k])
+                z[a] = trial[k] - p[k]
+            pred = 0.0
+            moved = 0.0
+            size = 0.0
+            for a in range(m):
+                k = F[a]
+                total = 0.0
+                for b in range(m):
+                    total += H[k, F[b]] * z[b]
+                pred += z[a] * (2.0 * g[k] - total)
+                moved += H[k, k] * z[a] * z[a]
+                size += H[k, k] * p[k] * p[k]
+            cn = kern(X, o, trial, y, w, rt, Jt)
+            nfev += 1
+            if cn <= c:
+                if c - cn <= ftol * c and pred <= ftol * c:
+                    done = FTOL
+                elif moved <= xtol * xtol * size and lam <= 1.0:
+                    done = XTOL
+                if c - cn > 0.25 * pred:
+                    lam *= 0.1
+                c = cn
+                for k in range(M):
+                    p[k] = trial[k]
+                take(r, rt, J, Jt)
+                fresh = True
+                continue
             for k in range(M):
-                for i in range(r.shape[0]):
-                    J[k, i] = Jt[k, i]
-            if done:
-                if not moments(J, r, H, g):
-                    patch(kern, X, o, p, y, w, r, J)
-                    moments(J, r, H, g)
-                return done, c, nfev
-            if act > 0.25 * pred:
-                lam *= 0.1
-            fresh = True
-        else:
-            for a in range(m):
-                trial[F[a]] = p[F[a]]
+                trial[k] = p[k]
             if 0.0 <= pred <= ftol * c:
                 return FTOL, c, nfev
-            lam *= 10.0
-            if lam > 1e16:
-                return STALLED, c, nfev
-            fresh = False
+        lam *= 10.0
+        if lam > 1e16:
+            return STALLED, c, nfev
 
 
 @_step
@@ -295,6 +283,8 @@ def pivoted(J, r, F, m, s, R, perm, t):
         if best != j:
             for i in range(n):
                 A[j, i], A[best, i] = A[best, i], A[j, i]
+            for i in range(j):
+                R[i, j], R[i, best] = R[i, best], R[i, j]
             perm[j], perm[best] = perm[best], perm[j]
             left[j], left[best] = left[best], left[j]
         norm = math.sqrt(left[j])
@@ -341,7 +331,7 @@ def determined(R, perm, m, rank, lost):
             for b in range(a + 1, rank):
                 total -= R[a, b] * N[j, b]
             N[j, a] = total / R[a, a]
-        for again in range(2):
+        for _ in range(2):
             for b in range(j):
                 total = 0.0
                 for a in range(m):
@@ -361,7 +351,6 @@ def determined(R, perm, m, rank, lost):
             lost[perm[a]] = 1
 
 
-@_step
 def covariance(J, r, H, g, F, m, s, L, z, damped, C, perm, t, lost):
     """
     Covariance with unit variance of the parameters F in C (row and column a for F[a]), and the Gauss-Newton step in z.
@@ -427,101 +416,68 @@ def covariance(J, r, H, g, F, m, s, L, z, damped, C, perm, t, lost):
 
 
 def drive(
-    kern, y, w, X, offsets, x_offsets, status, start, lower, upper, known, kind, longest, ftol, xtol, gtol, max_nfev, scale_covar,
+    kern, begin, search, close, y, w, X, offsets, x_offsets, start, lower, upper, known, kind, ftol, xtol, gtol, max_nfev, scale_covar,
+    r_, rt_, J_, Jt_, y_, w_, X_, H, L, C, g, damped, dmax, s, z, t, first, p, trial, F, perm, lost,
     values, stderr, chisqr, nobs, nfree, nfev, flags, covar,
 ):  # fmt: skip
-    """
-    Fit data sets one after the other.
-
-    Parameters
-    ----------
-    kern : KERNEL
-    y, w, X, offsets, x_offsets, status
-        As in `Rows`; X has the kernel's rows.
-    start, lower, upper : ndarray, shape (n, M)
-        By data set; nan where a linear parameter has no start.
-    known : ndarray, shape (n, K)
-    kind : ndarray of int64, shape (M,)
-        0: searched, 1: linear, 2: linear, with a column that no search moves.
-    longest : int
-        Points of the longest data set.
-    ftol, xtol, gtol : float
-    max_nfev : int
-    scale_covar : bool
-    values, stderr : ndarray, shape (n, M)
-    chisqr, nobs, nfree, nfev, flags : ndarray, shape (n,)
-    covar : ndarray, shape (n, M, M), or (0, M, M)
-        All of these are filled.
-    """
+    """Fit data sets one after the other; see `fit_sets`."""
     M, K, nx = start.shape[1], known.shape[1], X.shape[0]
-    r_, rt_, J_, Jt_ = np.empty(longest), np.empty(longest), np.empty(M * longest), np.empty(M * longest)
-    y_, w_, X_ = np.empty(longest), np.empty(longest), np.empty(nx * longest)
-    H, L, C = np.empty((M, M)), np.empty((M, M)), np.empty((M, M))
-    g, damped, dmax, s, z, t = np.empty(M), np.empty(M), np.empty(M), np.empty(M), np.empty(M), np.empty(M)
-    F, perm, lost = np.empty(M, np.int64), np.empty(M, np.int64), np.empty(M, np.int64)
-    p, trial, first = np.empty(M + K), np.empty(M + K), np.empty(M)
     linear = False
     for k in range(M):
         linear = linear or kind[k] != SEARCHED
     for q in range(x_offsets.shape[0]):
-        lo, hi = offsets[q], offsets[q + 1]
+        lo, hi, at = offsets[q], offsets[q + 1], x_offsets[q]
         n = 0
         for i in range(lo, hi):
             if w[i] != 0.0:
                 n += 1
-        nobs[q], nfree[q], nfev[q], chisqr[q] = n, 0, 0, math.nan
-        values[q, :] = math.nan
-        stderr[q, :] = math.nan
-        if covar.shape[0]:
-            covar[q, :, :] = math.nan
-        flags[q] = status[q] if status[q] else NO_DATA if n == 0 else FEW_POINTS if n < M else 0
-        if flags[q]:
+        nobs[q] = n
+        if flags[q] == 0:
+            flags[q] = NO_DATA if n == 0 else FEW_POINTS if n < M else 0
+        if flags[q] != 0:
             continue
-        ys, ws, Xs, o = y[lo:hi], w[lo:hi], X, x_offsets[q]
+        # only used points: what stands at the others may be anything
+        ys, ws = y_[:n], w_[:n]
+        Xs, o = X, at
         if n < hi - lo:
-            # only used points: what stands at the others may be anything
-            Xs = X_[: nx * n].reshape(nx, n)
-            o = 0
-            e = 0
-            for i in range(lo, hi):
-                if w[i] != 0.0:
-                    y_[e] = y[i]
-                    w_[e] = w[i]
+            Xs, o = X_[: nx * n].reshape(nx, n), 0
+        e = 0
+        yy = 0.0
+        for i in range(lo, hi):
+            if w[i] != 0.0:
+                y_[e] = y[i]
+                w_[e] = w[i]
+                yy += (y[i] * w[i]) ** 2
+                if n < hi - lo:
                     for j in range(nx):
-                        Xs[j, e] = X[j, x_offsets[q] + i - lo]
-                    e += 1
-            ys, ws = y_[:n], w_[:n]
+                        X_[j * n + e] = X[j, at + i - lo]
+                e += 1
         r, rt = r_[:n], rt_[:n]
         J, Jt = J_[: M * n].reshape(M, n), Jt_[: M * n].reshape(M, n)
-        yy = 0.0
-        for i in range(n):
-            yy += (ys[i] * ws[i]) ** 2
         low, up = lower[q], upper[q]
-        for k in range(M):
-            p[k] = start[q, k]
-            if kind[k] == SEARCHED:
-                p[k] = min(max(p[k], low[k]), up[k])
-            dmax[k] = 0.0
         for k in range(K):
             p[M + k] = known[q, k]
+            trial[M + k] = known[q, k]
+        for k in range(M):
+            p[k] = 0.0 if kind[k] != SEARCHED else min(max(start[q, k], low[k]), up[k])
+            dmax[k] = 0.0
+        c = math.nan
         count = 0
-        if linear:
-            for k in range(M):
-                if kind[k] != SEARCHED:
-                    p[k] = 0.0
+        for attempt in range(2):
+            if attempt == 0 and not linear:
+                continue
             c = kern(Xs, o, p, ys, ws, r, J)
-            count = 1
-            if math.isfinite(c):
-                linear_start(J, r, kind, M, p, start[q], L, s, z, F)
-            for k in range(M):
-                if kind[k] != SEARCHED:
-                    p[k] = min(max(p[k] if math.isfinite(c) else start[q, k], low[k]), up[k])
+            count += 1
+            if attempt == 0:
+                found = math.isfinite(c)
+                if found:
+                    begin(J, r, kind, p, start[q], L, s, z, F)
+                for k in range(M):
+                    if kind[k] != SEARCHED:
+                        p[k] = min(max(p[k] if found else start[q, k], low[k]), up[k])
         for k in range(M):
             first[k] = p[k]
-        for k in range(M + K):
             trial[k] = p[k]
-        c = kern(Xs, o, p, ys, ws, r, J)
-        count += 1
         if not math.isfinite(c):
             flags[q] = NONFINITE_START
             nfev[q] = count
@@ -530,9 +486,9 @@ def drive(
         rank, condition, needs_qr, m = 0, 1.0, False, 0
         square = 0.0
         for attempt in range(4):
-            flag, c, count = walk(
-                kern, Xs, o, ys, ws, p, trial, low, up, M, r, rt, J, Jt, H, g, damped, dmax, s, L, z, F, c, yy, count,
-                ftol, xtol, gtol, max_nfev,
+            flag, c, count = search(
+                kern, Xs, o, ys, ws, p, trial, low, up, r, rt, J, Jt, H, g, damped, dmax, s, L, z, F, c, yy, count, ftol, xtol, gtol,
+                max_nfev,
             )  # fmt: skip
             # what is held on a bound, and what has no say
             m = 0
@@ -542,22 +498,22 @@ def drive(
                 if not held and H[k, k] > 0.0:
                     F[m] = k
                     m += 1
-            rank, condition, length, needs_qr = covariance(J, r, H, g, F, m, s, L, z, damped, C, perm, t, lost)
-            if n > rank:
-                square = c / (n - rank)
-            else:
-                square = c / n
+                stderr[q, k] = math.nan
+                if held:
+                    flag |= AT_BOUND
+            rank, condition, length, needs_qr = close(J, r, H, g, F, m, s, L, z, damped, C, perm, t, lost)
+            square = c / (n - rank) if n > rank else c / n
             if not scale_covar:
                 square = min(square, 1.0)
             square = max(square, 1e-26 * yy / n)
             if length <= 1e-4 * square or c <= 1e-30 * yy:
-                if flag == STALLED:
-                    flag = GRADIENT
+                if flag & STALLED:
+                    flag = flag & ~STALLED | GRADIENT
                 break
-            if flag == MAX_NFEV or count >= max_nfev or not math.isfinite(length):
+            if flag & MAX_NFEV or count >= max_nfev or not math.isfinite(length):
                 break
             if attempt == 3:
-                flag = STALLED
+                flag = flag & ~CONVERGED | STALLED
                 break
             # a stop with the minimum still away: heavy damping, or normal equations that have lost their digits
             inside = True
@@ -572,15 +528,10 @@ def drive(
                     c = cn
                     for k in range(M):
                         p[k] = trial[k]
-                        for i in range(n):
-                            J[k, i] = Jt[k, i]
-                    for i in range(n):
-                        r[i] = rt[i]
+                    take(r, rt, J, Jt)
             for k in range(M):
                 trial[k] = p[k]
-        scale = 1.0
-        if scale_covar and n > rank:
-            scale = c / (n - rank)
+        scale = c / (n - rank) if scale_covar and n > rank else 1.0
         # one more Gauss-Newton step, which costs nothing
         small = flag & CONVERGED != 0 and rank == m
         for a in range(m):
@@ -594,38 +545,26 @@ def drive(
         alive = m
         for k in range(M):
             values[q, k] = p[k]
-            if H[k, k] > 0.0:
-                if (p[k] <= low[k] or p[k] >= up[k]) and g[k] * g[k] >= 0.0:
-                    inside = False
-                    for a in range(m):
-                        inside = inside or F[a] == k
-                    if not inside:
-                        flag |= AT_BOUND
-            elif H[k, k] == 0.0:
-                if p[k] <= low[k] or p[k] >= up[k]:
-                    flag |= AT_BOUND
-                else:
-                    stderr[q, k] = math.inf
-                    alive += 1
-                    if kind[k] == SEARCHED:
-                        flag |= NO_EFFECT if dmax[k] == 0.0 else RUNAWAY
+            if H[k, k] == 0.0 and low[k] < p[k] < up[k]:
+                stderr[q, k] = math.inf
+                alive += 1
+                if kind[k] == SEARCHED:
+                    flag |= NO_EFFECT if dmax[k] == 0.0 else RUNAWAY
         if rank < alive:
             flag |= RANK_DEFICIENT
         for a in range(m):
-            stderr[q, F[a]] = math.sqrt(C[a, a] * scale)
+            k = F[a]
+            stderr[q, k] = math.sqrt(C[a, a] * scale)
             if covar.shape[0]:
                 for b in range(m):
-                    covar[q, F[a], F[b]] = C[a, b] * scale
-        # far away along a direction that the data say nothing about
-        for a in range(m):
-            k = F[a]
+                    covar[q, k, F[b]] = C[a, b] * scale
+            # far away along a direction that the data say nothing about
             size = abs(p[k])
+            before = abs(first[k])
             if kind[k] == SEARCHED:
-                far = abs(first[k]) > 0.0 and size > 1e3 * abs(first[k])
-                if far and condition >= (1e9 if flag & CONVERGED else 1e6):
+                if before > 0.0 and size > 1e3 * before and condition >= (1e9 if flag & CONVERGED else 1e6):
                     flag |= RUNAWAY
-                grown = size > 1e3 * (abs(first[k]) if first[k] != 0.0 else 1.0)
-                if grown and size * EPS > 1e-3 * math.sqrt(C[a, a] * square):
+                if size > 1e3 * (before if before > 0.0 else 1.0) and size * EPS > 1e-3 * math.sqrt(C[a, a] * square):
                     flag |= RUNAWAY
             elif kind[k] == MOVING and condition >= 1e9 and size * math.sqrt(H[k, k]) > 1e5 * math.sqrt(yy):
                 flag |= RUNAWAY
@@ -634,12 +573,65 @@ def drive(
         chisqr[q], nfree[q], nfev[q], flags[q] = c, n - rank, count, flag
 
 
-def _signature() -> Any:
-    f1, f2, f3 = _vector, _matrix, nb.float64[:, :, ::1]
-    i1, u1, f, i = nb.int64[::1], nb.uint32[::1], nb.float64, nb.int64
-    i4 = nb.int32[::1]
-    data = (KERNEL, f1, f1, f2, i1, i1, u1, f2, f2, f2, f2, i1, i, f, f, f, i, nb.boolean)
-    return nb.void(*data, f2, f2, f1, i4, i4, i4, u1, f3)
+f1, f2, f3, i1, i4, u1 = _vector, _matrix, nb.float64[:, :, ::1], nb.int64[::1], nb.int32[::1], nb.uint32[::1]
+u8, f, i = nb.uint64[::1], nb.float64, nb.int64
+BEGIN = nb.void(f2, f1, i1, f1, f1, f2, f1, f1, u8)
+_ends = nb.types.Tuple((i, f, i))
+WALK = _ends(KERNEL, f2, i, f1, f1, f1, f1, f1, f1, f1, f1, f2, f2, f2, f1, f1, f1, f1, f2, f1, u8, f, f, i, f, f, f, i)
+_found = nb.types.Tuple((i, f, f, nb.boolean))
+CLOSE = _found(f2, f1, f2, f1, u8, i, f1, f2, f1, f1, f2, u8, f1, i1)
+DRIVE = nb.void(
+    KERNEL, *(nb.types.FunctionType(one) for one in (BEGIN, WALK, CLOSE)), f1, f1, f2, i1, i1, f2, f2, f2, f2, i1, f, f, f, i, nb.boolean,
+    *(f1,) * 7, f2, f2, f2, *(f1,) * 6, f1, f1, f1, u8, u8, i1, f2, f2, f1, i4, i4, i4, u1, f3,
+)  # fmt: skip
+
+# four functions that call each other by pointer: as one, they would take the compiler four times as long
+_begin = compiled(BEGIN, error_model="numpy")(linear_start)
+_walk = compiled(WALK, error_model="numpy")(walk)
+_close = compiled(CLOSE, error_model="numpy")(covariance)
+_drive = compiled(DRIVE, error_model="numpy")(drive)
 
 
-drive = guarded(drive, _signature())
+def fit_sets(
+    kern: Any, y: Any, w: Any, X: Any, offsets: Any, x_offsets: Any, flags: Any, start: Any, lower: Any, upper: Any, known: Any, kind: Any,
+    tolerances: tuple[float, float, float], max_nfev: int, scale_covar: bool, with_covar: bool,
+) -> tuple[np.ndarray, ...]:  # fmt: skip
+    """
+    Fit data sets one after the other.
+
+    Parameters
+    ----------
+    kern : KERNEL
+    y, w, X, offsets, x_offsets
+        As in `Rows`; X has the kernel's rows. Float64, in C order, writable.
+    flags : ndarray of uint32, shape (n,)
+        Data sets with a flag are not fitted; filled.
+    start, lower, upper : ndarray, shape (n, M)
+        By data set; nan where a linear parameter has no start.
+    known : ndarray, shape (n, K)
+    kind : ndarray of int64, shape (M,)
+        SEARCHED, or MOVING or STATIC for linear parameters, by whether their column changes in the search.
+    tolerances : (ftol, xtol, gtol)
+    max_nfev : int
+    scale_covar, with_covar : bool
+
+    Returns
+    -------
+    values, stderr : ndarray, shape (n, M)
+    chisqr, nobs, nfree, nfev : ndarray, shape (n,)
+    covar : ndarray, shape (n, M, M), or (0, M, M) without
+    """
+    n, M = start.shape
+    longest, nx = int(np.diff(offsets).max(initial=0)), len(X)
+    values, stderr, chisqr = np.full((n, M), np.nan), np.full((n, M), np.nan), np.full(n, np.nan)
+    nobs, nfree, nfev = (np.zeros(n, dtype=np.int32) for _ in range(3))
+    covar = np.full((n if with_covar else 0, M, M), np.nan)
+    scratch = [np.empty(size) for size in (longest, longest, M * longest, M * longest, longest, longest, nx * longest)]
+    scratch += [np.empty((M, M)) for _ in range(3)] + [np.empty(M) for _ in range(7)]
+    scratch += [np.empty(M + known.shape[1]) for _ in range(2)]
+    indices = (np.empty(M, np.uint64), np.empty(M, np.uint64), np.empty(M, np.int64))
+    _drive(
+        kern, _begin, _walk, _close, y, w, X, offsets, x_offsets, start, lower, upper, known, kind, *tolerances, max_nfev, scale_covar,
+        *scratch, *indices, values, stderr, chisqr, nobs, nfree, nfev, flags, covar,
+    )  # fmt: skip
+    return values, stderr, chisqr, nobs, nfree, nfev, covar

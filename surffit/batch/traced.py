@@ -31,7 +31,7 @@ def offer(task: Task, name: str) -> TracedEngine | str:
     structure = task.structure
     if structure is None:
         return "the model can't be traced"
-    if task.opts or structure.concrete:
+    if structure.concrete:
         return "the model's graph holds what belongs to one data set"
     try:
         emitted = scalar_kernel(
@@ -132,24 +132,18 @@ class TracedEngine(Searching):
         out : Maps
             Of these n data sets; overwritten, status included.
         """
-        from .driver import drive
+        from .driver import fit_sets
 
-        options, n, M = self.task.options, rows.size, len(self.task.free)
-        if not n:
+        options = self.task.options
+        if not rows.size:
             return
-        values, stderr = np.empty((n, M)), np.empty((n, M))
-        chisqr, status = np.empty(n), np.zeros(n, dtype=np.uint32)
-        nobs, nfree, nfev = (np.zeros(n, dtype=np.int32) for _ in range(3))
-        covar = np.empty((0 if out.covar is None else n, M, M))
-        longest = int(np.diff(rows.offsets).max(initial=0))
-        drive(
-            self.kernel, _plain(rows.y), _plain(rows.w), self._rows(rows), rows.offsets, rows.x_offsets, rows.status, _plain(start),
-            _plain(lower), _plain(upper), _plain(known), self.kind, longest, options.ftol, options.xtol, options.gtol, options.max_nfev,
-            options.scale_covar, values, stderr, chisqr, nobs, nfree, nfev, status, covar,
+        status = np.array(rows.status, dtype=np.uint32)
+        values, stderr, out.chisqr[...], out.nobs[...], out.nfree[...], out.nfev[...], covar = fit_sets(
+            self.kernel, _plain(rows.y), _plain(rows.w), self._rows(rows), rows.offsets, rows.x_offsets, status, _plain(start),
+            _plain(lower), _plain(upper), _plain(known), self.kind, (options.ftol, options.xtol, options.gtol), options.max_nfev,
+            options.scale_covar, out.covar is not None,
         )  # fmt: skip
-        out.values[...], out.stderr[...] = values.T, stderr.T
-        out.chisqr[...], out.status[...] = chisqr, status
-        out.nobs[...], out.nfree[...], out.nfev[...] = nobs, nfree, nfev
+        out.values[...], out.stderr[...], out.status[...] = values.T, stderr.T, status
         if out.covar is not None:
             out.covar[...] = np.moveaxis(covar, 0, -1)
 

@@ -15,7 +15,7 @@ or nan.  When that happens the call is repeated by a twin of the source that com
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -311,17 +311,15 @@ def _compile(
     source = "\n".join(text) + "\n"
     scope: dict[str, Any] = {"__builtins__": {}, **writer.scope, **extra, "failures": (ArithmeticError, ValueError)}
     scope["fallback"] = fallback
-    exec(compile(source, "<surffit.trace.emit>", "exec"), scope)  # noqa: S102 - generated names, numbers and operators only
-    entry: Callable[..., Any] = scope["entry"]
-    entry.source = source  # type: ignore[attr-defined]
-    return entry
+    return compile_source(source, "entry", scope)
 
 
-def compile_function(source: str, name: str, scope: Mapping[str, Any]) -> Callable[..., Any]:
-    """The function `name` of an emitted source that sees nothing but `scope`."""
-    names: dict[str, Any] = {"__builtins__": {}, **scope}
-    exec(compile(source, "<surffit.trace.scalar>", "exec"), names)  # noqa: S102 - generated names, numbers and operators only
-    function: Callable[..., Any] = names[name]
+def compile_source(source: str, name: str, scope: dict[str, Any]) -> Callable[..., Any]:
+    """The function `name` of a source that holds generated names, numbers and operators only."""
+    scope = {"__builtins__": {}, **scope}
+    exec(compile(source, "<surffit.trace.emit>", "exec"), scope)  # noqa: S102 - see above
+    function: Callable[..., Any] = scope[name]
+    function.source = source  # type: ignore[attr-defined]
     return function
 
 

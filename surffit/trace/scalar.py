@@ -20,7 +20,7 @@ from surffit.exceptions import TraceError
 
 from .builder import ARRAY, BOOL, COMPLEX, Builder
 from .derive import derive
-from .emit import compile_function
+from .emit import compile_source
 from .scalarops import BUILTINS, CHEAP, operation
 
 # operations of an emitted kernel beyond which compiling it takes longer than most batches
@@ -60,7 +60,7 @@ class ScalarKernel:
         """The function, still in Python, with its functions by name as in `functions` (here in the attribute)."""
         scope = dict(BUILTINS)
         scope.update((spelled(name), function) for name, function in functions.items())
-        return compile_function(self.source, "kern", scope)
+        return compile_source(self.source, "kern", scope)
 
 
 def spelled(name: str) -> str:
@@ -138,12 +138,14 @@ class _Scalar:
                 self._statement(i)
         lines = ["def kern(X, o, p, y, w, r, J):", "    n = y.shape[0]"]
         lines += [f"    {line}" for line in self.before]
-        lines += ["    chi2 = 0.0", "    for i in range(n):", "        wi = w[i]"]
+        lines += ["    for i in range(n):", "        wi = w[i]"]
         lines += [f"        {line}" for line in self.inside]
-        lines += [f"        ri = (y[i] - {self._number(root)}) * wi", "        r[i] = ri", "        chi2 += ri * ri"]
+        lines.append(f"        r[i] = (y[i] - {self._number(root)}) * wi")
         for k, d in enumerate(slots):
             lines.append(f"        J[{k}, i] = " + ("0.0" if d is None else "wi" if self.text[d] == "1.0" else f"wi * {self._number(d)}"))
-        lines.append("    return chi2")
+        # a loop of its own, which writes nothing: in one that does, the compiler tests at run time whether arrays overlap, and the
+        # order of the sum depends on where they lie
+        lines += ["    chi2 = 0.0", "    for i in range(n):", "        chi2 += r[i] * r[i]", "    return chi2"]
         without = tuple(name for name, d in zip(self.free, slots, strict=True) if d is None)
         source = "\n".join(lines) + "\n"
         return ScalarKernel(source, tuple(self.functions), self.coordinates, tuple(self.rows), self.free, self.known, without)
