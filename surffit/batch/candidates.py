@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import lmfit
 import numpy as np
 
 from ..solve.status import CONVERGED
@@ -52,6 +51,8 @@ class Candidates:
 
 def has_guess(model: Any) -> bool:
     """Whether a model brings a `guess`."""
+    import lmfit
+
     return type(model).guess is not lmfit.Model.guess
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from scipy import special
 
 from ..solve.linear import factor
 from ..solve.status import CONVERGED, FAILED, Status
@@ -121,6 +120,8 @@ def outliers(
     options : Options
         `clip`, `clip_all`, `nsigma`.
     """
+    from scipy import special
+
     r, J, chi2 = weighted(model, stack, p, known, lower, upper)
     used = stack.w != 0
     nobs = np.count_nonzero(used, axis=1)

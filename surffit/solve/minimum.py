@@ -177,10 +177,25 @@ def _quickly(problem: Problem, alpha: np.ndarray, options: Options) -> Solution 
     Elimination saves evaluations, but on a few points an evaluation costs less than the algebra around it. Only an end that
     passes every check is taken; otherwise None, and the walk does it properly from the same start.
     """
-    first = DenseEngine(problem).inner(alpha)
+    engine = DenseEngine(problem)
+    first = engine.inner(alpha)
     if first is None:
         return None
+    if first.work is None or first.work.rank == problem.k:
+        return _quickly_from(problem, first, options)
+    # columns that coincide (two peaks that start in one place) are parted on purpose: rounding alone would choose the way
     start = np.concatenate([alpha, first.c])
+    origin = judge(problem, start, Status.CONVERGED_GRADIENT, start, replace(options, polish=False), "dense")
+    beside = [] if origin is None else [engine.inner(away) for _, away, _ in ways_down(problem, origin.here, origin.saddle)[:ESCAPES]]
+    found = [end for point in (first, *beside) if point is not None and (end := _quickly_from(problem, point, options)) is not None]
+    for end in found:
+        end.start = start
+    return min(found, key=lambda end: end.here.chi2, default=None)
+
+
+def _quickly_from(problem: Problem, first: Inner, options: Options) -> Solution | None:
+    """One try of `_quickly`."""
+    start = np.concatenate([first.alpha, first.c])
     end = minpack(problem, start, QUICK, min(options.max_nfev, 20 * (problem.n + 1)))
     if end is None:
         return None

@@ -46,8 +46,7 @@ def ways_down(problem: Problem, here: Local, saddle: np.ndarray | None) -> list[
     if here.f.rank < here.free.size:
         null = np.zeros((here.free.size - here.f.rank, problem.n))
         null[:, here.free] = here.f.null_space()
-        _, s, Vt = np.linalg.svd(null[:, :m], full_matrices=False)
-        rows += list(Vt[s > 1e-6])
+        rows += _along_parameters(null[:, :m])
     engine = engine_of(problem)
     ways = []
     for row in rows:
@@ -70,6 +69,23 @@ def ways_down(problem: Problem, here: Local, saddle: np.ndarray | None) -> list[
         if way is not None:
             ways.append(way)
     return sorted(ways, key=lambda way: way[0])
+
+
+def _along_parameters(null: np.ndarray) -> list[np.ndarray]:
+    """
+    Directions of unit length in the space of some rows: that space as each parameter sees it, the closest first.
+
+    A basis of more than one null direction is any rotation of another, as rounding wants it; projections of the axes are not.
+    """
+    _, s, Vt = np.linalg.svd(null, full_matrices=False)
+    space = Vt[s > 1e-6]
+    found: list[np.ndarray] = []
+    projected = space.T @ space
+    for row in projected[np.argsort(-np.round(np.diag(projected), 6), kind="stable")]:
+        length = float(np.sqrt(row @ row))
+        if length > 1e-6 and all(abs(row @ other) < (1.0 - 1e-6) * length for other in found):
+            found.append(row / length)
+    return found
 
 
 def _size(here: Local, m: int) -> np.ndarray:

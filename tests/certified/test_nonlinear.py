@@ -13,8 +13,8 @@ NAMES = sorted(path.stem for path in (Path(__file__).parents[1] / "data" / "nist
 DIGITS = 9.5  # of 11 certified ones
 # The data of Lanczos1 lie on the model but for their 14th digit, so that the residuals are roundings: float64 keeps three digits of
 # them. The exact solution of the float64 numbers, in long arithmetic, has 3.4 digits of the certified errors; the rounding of
-# the model's own values costs up to as much again (0.05: the last place that the table shows).
-ERROR_DIGITS = {"Lanczos1": 3.0 - 0.05}
+# the model's own values, which differs between processors, costs up to as much again (2.93 and 2.99 were seen).
+ERROR_DIGITS = {"Lanczos1": 2.9}
 # The file states 9 degrees of freedom; 15 points and 4 parameters leave 11, and its residual standard deviation is that of 11.
 FREEDOM = {"Rat43": 11}
 

@@ -16,3 +16,12 @@ def helper(project):
         return module
 
     return load
+
+
+@pytest.fixture(autouse=True)
+def no_figures_left():
+    """Pages and lessons leave their pictures open; the next one counts its own."""
+    yield
+    import matplotlib.pyplot as plt
+
+    plt.close("all")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-OPTIONAL = ["astropy", "sep", "xarray", "dask", "distributed", "zarr", "dynesty", "corner", "arviz", "asdf", "tqdm"]
+OPTIONAL = ["astropy", "sep", "xarray", "dask", "distributed", "zarr", "h5netcdf", "dynesty", "corner", "arviz", "asdf", "tqdm"]
 
 MAIN_JOB = """
 import sys
