@@ -22,8 +22,8 @@ from .compiled import compiled
 __all__ = ["common_kernel", "weighted_kernel"]
 
 LANES = 64
-# no reassociation: products may be fused with sums, nothing else may move
-FLAGS = {"fastmath": {"contract"}, "error_model": "numpy"}
+# no reassociation: products may be fused with sums, nothing else may move; no entry for C, which takes time to compile
+FLAGS = {"fastmath": {"contract"}, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 
 # a difference of sums this much larger than itself still has 11 digits; beyond, residuals are squared
