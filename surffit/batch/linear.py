@@ -7,6 +7,7 @@ equations. Both look at 64 data sets at a time where these lie in one array, and
 
 from __future__ import annotations
 
+import os
 from typing import Any, cast
 
 import numpy as np
@@ -18,7 +19,7 @@ from .linear_clip import LOOK, thresholds
 from .linear_design import Columns, Shared, shared_columns, why_not
 from .linear_scratch import Scratch
 from .linear_window import FLOATS, Field
-from .maps import Maps
+from .maps import Maps, Usual
 from .slabs import Block, slabs
 from .task import Options, Task
 
@@ -185,11 +186,7 @@ class _Linear:
             found.nfree[bad] = 0
         failed = (found.status & CONVERGED) == 0
         found.nfev[failed] = 0
-        out.values[:, here], out.stderr[:, here], out.chisqr[here] = found.values, found.stderr, found.chisqr
-        out.nobs[here], out.nfree[here], out.nfev[here] = found.nobs, found.nfree, found.nfev
-        out.status[here] = found.status
-        if out.covar is not None:
-            out.covar[..., here] = found.covar
+        out.put(here, found)
 
 
 class Common(_Linear):
@@ -210,49 +207,73 @@ class Common(_Linear):
     """
 
     name = "common"
-    block = 16_384
 
     def __init__(self, task: Task, shared: Shared, basis: Basis, used: np.ndarray, along: np.ndarray, factor: np.ndarray | None) -> None:
         super().__init__(task, shared, basis, used)
         words = "one pseudo-inverse serves all data sets"
         self.reason = f"{words}, {basis.how}" if basis.how else words
-        self.along = along
         self.factor = None if factor is None else Field(factor, cast(Cube, task.source).ndim, np.zeros(1, dtype=np.intp), FLOATS)
-        A = basis.V * along
-        Q, R = np.linalg.qr(A.T)
-        # the kernel sums four points at a time
-        self.B = np.pad(np.linalg.solve(R, Q.T) * along, ((0, 0), (0, 3)))
-        self.V = np.pad(basis.V, ((0, 0), (0, 3)))
-        root = basis.T @ np.linalg.inv(R)
-        self.C = root @ root.T
-        h = np.einsum("dk,dk->d", Q, Q)
-        left = 1.0 - h if self.look < 3 else np.ones_like(h)
-        self.lever = np.where(left > 1e-10, along**2 / np.where(left > 1e-10, left, 1.0), 0.0) if self.look else np.empty(0)
+        Q, R = np.linalg.qr((basis.V * along).T)
+        n, K = len(used), len(basis.V)
+        # columns and points in pairs, the first point twice: it is 0 where it is subtracted, else its weight is; weights take time
+        self.Q = np.pad(np.ascontiguousarray(Q.T), ((0, K % 2), (0, n % 2)))
+        self.along = np.empty(0) if (along == 1).all() and (n % 2 == 0 or basis.one is not None) else np.pad(along, (0, n % 2))
+        self.T = np.ascontiguousarray(basis.T @ np.linalg.inv(R))
+        self.C = self.T @ self.T.T
+        left = 1.0 - np.einsum("dk,dk->d", Q, Q) if self.look < 3 else np.ones(n)
+        lever = np.where(left > 1e-10, 1.0 / np.where(left > 1e-10, left, 1.0), 0.0)
+        self.lever = np.pad(lever, (0, n % 2)) if self.look else np.empty(0)
+        self.part = (1.0 / (n - K) if n > K else np.nan) if task.options.scale_covar else None
+        self.deviation = np.sqrt(np.diag(self.C))
+        self.alike = Usual({"nobs": n, "nfree": n - K, "nfev": 1, "status": int(CONVERGED)}, self.deviation, self.part)
+        # one call per block: large ones, but enough for all processors
+        self.block = max(1 << 14, min(1 << 16, task.source.n_sets // (8 * (os.cpu_count() or 1))))
+        # errors that differ from data set to data set are not to be had from chi-square afterwards
+        self.usual = self.alike if factor is None else None
 
     def fit(self, block: Block, out: Maps) -> None:
         """Fit the data sets of a block."""
         from .linear_lanes import common_kernel
 
-        task, basis, cube = self.task, cast(Basis, self.basis), cast(Cube, self.task.source)
-        K, n = len(task.free), len(self.used)
-        data = self.data.at(block)
-        factor = (np.empty(0), NOWHERE)
-        if self.factor is not None:
-            scale = self.factor.at(block)
-            factor = (scale.base, scale.lanes)
-        kernel = common_kernel(self.data.kind, "f8" if self.factor is None else self.factor.kind)
-        one = np.zeros(K) if basis.one is None else basis.one
-        model = (self.f0, self.V, self.B, basis.T, one, basis.one is not None, self.along**2, self.lever, self.C)
-        nfree = n - K if task.options.scale_covar else -1
+        basis, data = cast(Basis, self.basis), self.data.at(block)
         again = np.zeros(block.size, dtype=np.uint8)
-        covar = np.empty((0, 0, 0)) if out.covar is None else out.covar
-        limit = self.critical[n]
-        results = (out.values, out.stderr, out.chisqr, covar, again)
-        kernel(data.base, data.lanes, data.points, data.together, *factor, cube.inverse, *model, nfree, limit, self.look != 2, *results)
-        out.nobs[:], out.nfree[:], out.nfev[:], out.status[:] = n, n - K, 1, CONVERGED
-        sets = np.flatnonzero(again)
-        if len(sets):
-            self.rest(block, out, sets)
+        worst = np.empty(block.size if self.look else 0)
+        one = np.zeros(len(self.T)) if basis.one is None else basis.one
+        points, f0 = data.points, self.f0
+        if len(points) % 2:
+            points, f0 = np.append(points, points[0]), np.append(f0, 0.0) if len(f0) else f0
+        where = (data.base, data.lanes, points, data.together)
+        model = (f0, self.along, self.Q, self.lever, self.T, one, basis.one is not None)
+        some = common_kernel(self.data.kind)(*where, *model, out.values, out.chisqr, worst, again)
+        square = None if self.factor is None else self._square(block)
+        if self.look:
+            unit = out.chisqr if self.look != 2 else 1.0 if square is None else square
+            again |= worst > self.critical[len(self.used)] * unit
+        if square is not None:
+            out.chisqr[:] /= square
+            again |= ~(np.isfinite(out.chisqr) & np.isfinite(square) & (square > 0))
+        if out.usual is None:
+            self._write(out, 1.0 if square is None else square)
+        if some or self.look or square is not None:
+            sets = np.flatnonzero(again)
+            if len(sets):
+                self.rest(block, out, sets)
+
+    def _square(self, block: Block) -> np.ndarray:
+        """sigma^2 of the data sets; what is no error at all (0, negative, nan) is nan."""
+        window = cast(Field, self.factor).at(block)
+        scale = window.base[window.lanes].astype(float)
+        square = np.where(scale > 0, scale, np.nan) ** 2
+        return 1.0 / square if cast(Cube, self.task.source).inverse else square
+
+    def _write(self, out: Maps, square: np.ndarray | float) -> None:
+        """Errors, covariances and counts at once, where they can't wait."""
+        for name, number in self.alike.counts.items():
+            getattr(out, name)[:] = number
+        s2 = square if self.part is None else self.part * square * out.chisqr
+        out.stderr[:] = self.deviation[:, None] * np.sqrt(s2)
+        if out.covar is not None:
+            out.covar[:] = self.C[:, :, None] * s2
 
 
 class Weighted(_Linear):

@@ -22,128 +22,163 @@ from .compiled import compiled
 __all__ = ["common_kernel", "weighted_kernel"]
 
 LANES = 64
-# no reassociation: products may be fused with sums, nothing else may move
-FLAGS = {"fastmath": {"contract"}, "error_model": "numpy"}
+# no reassociation: products may be fused with sums, nothing else may move; no entry for C, which takes time to compile
+FLAGS = {"fastmath": {"contract"}, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 
-def _common(
-    base, lanes, points, together, scales, scale_lanes, inverse, f0, V, B, T, one, subtract, a2, lever, C, nfree, critical, rms,
-    values, stderr, chisqr, covar, again,
-):  # fmt: skip
+# a difference of sums this much larger than itself still has 11 digits; beyond, residuals are squared
+CLOSE = 1e4
+
+
+@compiled(**FLAGS)
+def _rows(t, base, lanes, points, s, whole, y0, f0, along):
+    """Weighted data of 64 data sets, what is subtracted from all subtracted; missing lanes repeat the last."""
+    last = len(lanes) - 1
+    for d in range(len(points)):
+        td, o = t[d], points[d]
+        if whole:
+            run = base[lanes[s] + o : lanes[s] + o + LANES]
+            for q in range(LANES):
+                td[q] = run[q] - y0[q]
+        else:
+            for q in range(LANES):
+                td[q] = base[lanes[min(s + q, last)] + o] - y0[q]
+        if len(f0):
+            away = f0[d]
+            for q in range(LANES):
+                td[q] -= away
+        if len(along):
+            factor = along[d]
+            for q in range(LANES):
+                td[q] *= factor
+
+
+@compiled(**FLAGS)
+def _residuals(t, Q, g, lever, chi2, worst):
+    """Residuals in place of the data; their chi-square and the largest square in units of `lever`."""
+    for q in range(LANES):
+        chi2[q] = 0.0
+        worst[q] = 0.0
+    for d in range(len(t)):
+        td = t[d]
+        for i in range(0, len(Q), 2):
+            f1, f2, g0, g1 = Q[i, d], Q[i + 1, d], g[i], g[i + 1]
+            for q in range(LANES):
+                td[q] = (td[q] - f1 * g0[q]) - f2 * g1[q]
+        for q in range(LANES):
+            chi2[q] += td[q] * td[q]
+        if len(lever):
+            factor = lever[d]
+            for q in range(LANES):
+                worst[q] = max(worst[q], factor * (td[q] * td[q]))
+
+
+def _common(base, lanes, points, together, f0, along, Q, lever, T, one, subtract, values, chisqr, worst, again):
     """
-    Fits that share columns and weights up to a factor per data set.
+    Fits that share columns and weights (but for a factor, which is not its business).
+
+    Memory decides: data are read once, two points at a time, and only coefficients and chi-square are written.
 
     Parameters
     ----------
     base, lanes, points, together : as in `Window`
-    scales, scale_lanes : ndarray
-        Factor of the weights of each data set (its inverse where not `inverse`).
+        The number of points D is even: a last one may be there twice, and then doesn't count.
     f0 : ndarray, shape (D,) or (0,)
         What is subtracted from all.
-    V : ndarray, shape (K, D + 3)
-        Padded with zeros, as four points are summed at a time.
-    B : ndarray, shape (K, D + 3)
-        Pseudo-inverse: coefficients are ``B @ y``.
-    a2 : ndarray, shape (D,)
-        Squared weights along the fit axis.
+    along : ndarray, shape (D,) or (0,)
+        Weights along the fit axis, 0 where a point doesn't count; (0,): all 1.
+    Q : ndarray, shape (K rounded up to even, D)
+        Orthonormal columns for the weighted data, 0 where a point or column doesn't count.
     lever : ndarray, shape (D,) or (0,)
-        ``a2 / (1 - h)`` for the search for outliers.
-    C : ndarray, shape (K, K)
-        Covariance of the user's coefficients for unit weights.
-    critical : float
-        A data set is looked at again if ``lever r^2`` exceeds `critical` times chi-square (`rms`) or `critical` alone.
-    values, stderr, chisqr, covar, again : ndarray
-        Results; `again` is 1 where a data set must be looked at one by one.
+        ``1 / (1 - h)`` for the search for outliers.
+    T : ndarray, shape (K, K)
+        The user's coefficients are ``T @ Q @ weighted data`` and
+    one : ndarray, shape (K,)
+        times the first point, where that is subtracted from all
+    subtract : bool
+    values, chisqr, worst, again : ndarray
+        Results: coefficients; chi-square; largest ``lever r^2``; 1 where a data set must be looked at one by one.
+
+    Returns
+    -------
+    int
+        Whether there are such.
     """
-    K, D = V.shape[0], len(points)
-    n = len(lanes)
-    t = np.zeros((D + 3, LANES))
-    g = np.zeros((K + 1, LANES))
-    y0 = np.zeros(LANES)
-    chi2 = np.empty(LANES)
-    worst = np.empty(LANES)
-    b = np.ones(LANES)
-    s2 = np.empty(LANES)
-    deviation = np.empty(LANES)
-    row = np.empty(LANES)
+    K, D, n = len(T), len(points), len(lanes)
+    t = np.empty((D, LANES))
+    g = np.empty((len(Q), LANES))
+    y0, yy, chi2, row, most = np.zeros(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    some = 0
     for s in range(0, n, LANES):
         m = min(LANES, n - s)
-        # a slice: the compiler need not fear negative indices; missing lanes repeat the last
         whole = together and m == LANES
+        first = points[0]
         if subtract and whole:
-            begin = lanes[s] + points[0]
-            run = base[begin : begin + LANES]
+            run = base[lanes[s] + first : lanes[s] + first + LANES]
             for q in range(LANES):
                 y0[q] = run[q]
         elif subtract:
             for q in range(LANES):
-                y0[q] = base[lanes[s + min(q, m - 1)] + points[0]]
-        for d in range(D):
-            if whole:
-                begin = lanes[s] + points[d]
-                run = base[begin : begin + LANES]
-                for q in range(LANES):
-                    t[d, q] = run[q] - y0[q]
-            else:
-                for q in range(LANES):
-                    t[d, q] = base[lanes[s + min(q, m - 1)] + points[d]] - y0[q]
-        for d in range(len(f0)):
-            away = f0[d]
+                y0[q] = base[lanes[min(s + q, n - 1)] + first]
+        ready = not whole or len(f0) + len(along) + len(lever) > 0
+        if ready:
+            _rows(t, base, lanes, points, s, whole, y0, f0, along)
+        for i in range(0, len(Q), 2):
+            # squares count once: what comes with further columns goes nowhere
+            g0, g1, total = g[i], g[i + 1], yy if i == 0 else row
             for q in range(LANES):
-                t[d, q] -= away
+                g0[q] = 0.0
+                g1[q] = 0.0
+                total[q] = 0.0
+            for d in range(0, D, 2):
+                a, b, c, e = Q[i, d], Q[i, d + 1], Q[i + 1, d], Q[i + 1, d + 1]
+                # the order of the sums is written out: both copies give the same numbers
+                if ready:
+                    t1, t2 = t[d], t[d + 1]
+                    for q in range(LANES):
+                        v1, v2 = t1[q], t2[q]
+                        g0[q] = (g0[q] + a * v1) + b * v2
+                        g1[q] = (g1[q] + c * v1) + e * v2
+                        total[q] = (total[q] + v1 * v1) + v2 * v2
+                else:
+                    o, p = lanes[s] + points[d], lanes[s] + points[d + 1]
+                    r1, r2 = base[o : o + LANES], base[p : p + LANES]
+                    for q in range(LANES):
+                        v1, v2 = r1[q] - y0[q], r2[q] - y0[q]
+                        g0[q] = (g0[q] + a * v1) + b * v2
+                        g1[q] = (g1[q] + c * v1) + e * v2
+                        total[q] = (total[q] + v1 * v1) + v2 * v2
+        for q in range(LANES):
+            chi2[q] = yy[q]
         for i in range(K):
+            gi = g[i]
             for q in range(LANES):
-                row[q] = 0.0
-            for d in range(0, D, 4):
-                f1, f2, f3, f4 = B[i, d], B[i, d + 1], B[i, d + 2], B[i, d + 3]
-                for q in range(LANES):
-                    row[q] += f1 * t[d, q] + f2 * t[d + 1, q] + f3 * t[d + 2, q] + f4 * t[d + 3, q]
-            for q in range(LANES):
-                g[i, q] = row[q]
+                chi2[q] -= gi[q] * gi[q]
         for q in range(LANES):
-            chi2[q] = 0.0
-            worst[q] = 0.0
-        for d in range(D):
-            for i in range(0, K, 2):
-                f1, f2 = V[i, d], V[i + 1, d] if i + 1 < K else 0.0
-                for q in range(LANES):
-                    t[d, q] -= f1 * g[i, q] + f2 * g[i + 1, q]
-            factor = a2[d]
-            for q in range(LANES):
-                chi2[q] += factor * (t[d, q] * t[d, q])
-            if len(lever):
-                factor = lever[d]
-                for q in range(LANES):
-                    worst[q] = max(worst[q], factor * (t[d, q] * t[d, q]))
-        if len(scales):
-            for q in range(LANES):
-                b[q] = scales[scale_lanes[s + min(q, m - 1)]]
-            # what is no error (0, negative, nan) is looked at by itself
-            for q in range(LANES):
-                b[q] = b[q] if b[q] > 0.0 else math.nan
-            for q in range(LANES):
-                # no error at all: looked at again
-                square = b[q] * b[q] if b[q] > 0.0 else math.nan
-                b[q] = 1.0 / square if inverse else square
-        # b is sigma^2 now; chi2 is still without it
+            row[q] = 0.0 if chi2[q] * CLOSE >= yy[q] else 1.0
+        close = 0.0
         for q in range(LANES):
-            row[q] = chi2[q] / b[q]
+            close = max(close, row[q])
+        if close > 0.0 or len(lever):
+            if not ready:
+                _rows(t, base, lanes, points, s, whole, y0, f0, along)
+            _residuals(t, Q, g, lever, yy, most)
+            for q in range(LANES):
+                chi2[q] = yy[q] if row[q] > 0.0 else chi2[q]
+            for q in range(m if len(lever) else 0):
+                worst[s + q] = most[q]
+            wrong = 0.0
+            for q in range(LANES):
+                row[q] = 0.0 if chi2[q] - chi2[q] == 0.0 else 1.0
+            for q in range(LANES):
+                wrong = max(wrong, row[q])
+            if wrong > 0.0:
+                some = 1
+                for q in range(m):
+                    again[s + q] = row[q] != 0.0
+        place = chisqr[s : s + m]
         for q in range(m):
-            chisqr[s + q] = row[q]
-        wrong = 0.0
-        for q in range(LANES):
-            limit = critical * (chi2[q] if rms else b[q])
-            row[q] = 0.0 if (row[q] - row[q] == 0.0) & (b[q] - b[q] == 0.0) & (b[q] > 0.0) & (not worst[q] > limit) else 1.0
-        for q in range(LANES):
-            wrong = max(wrong, row[q])
-        if wrong > 0.0:
-            for q in range(m):
-                again[s + q] = row[q] != 0.0
-        part = 1.0 / nfree if nfree > 0 else math.nan
-        for q in range(LANES):
-            s2[q] = part * chi2[q] if nfree >= 0 else b[q]
-        for q in range(LANES):
-            deviation[q] = math.sqrt(s2[q])
+            place[q] = chi2[q]
         for k in range(K):
             factor = one[k]
             for q in range(LANES):
@@ -151,20 +186,13 @@ def _common(
             for i in range(K):
                 factor = T[k, i]
                 if factor != 0.0:
+                    gi = g[i]
                     for q in range(LANES):
-                        row[q] += factor * g[i, q]
+                        row[q] += factor * gi[q]
             place = values[k, s : s + m]
             for q in range(m):
                 place[q] = row[q]
-            factor = math.sqrt(C[k, k])
-            place = stderr[k, s : s + m]
-            for q in range(m):
-                place[q] = factor * deviation[q]
-            if covar.shape[0]:
-                for j in range(K):
-                    factor = C[k, j]
-                    for q in range(m):
-                        covar[k, j, s + q] = factor * s2[q]
+    return some
 
 
 def _weighted(
@@ -182,7 +210,10 @@ def _weighted(
         What `w` holds: 0 nothing, 1 weights, 2 sigma.
     mask : ndarray of uint8, shape (D, n) or (0, 0)
         1 = excluded.
-    f0, V, T, one, subtract : as in `_common`, not padded
+    f0, one, subtract : as in `_common`
+    V : ndarray, shape (K, D)
+    T : ndarray, shape (K, K)
+        From coefficients of `V` to the user's.
     omit : bool
         Leave out points that are not finite; otherwise their data set is looked at one by one.
     scale_covar : bool
@@ -421,11 +452,11 @@ def _memory(kind: str) -> Any:
 
 
 @cache
-def common_kernel(kind: str, error: str) -> Any:
-    """`_common` for data and errors of these number types ("f4", "u2", ...), compiled on first use."""
-    data = (_memory(kind), OFFSETS, OFFSETS, boolean, _memory(error), OFFSETS, boolean)
-    model = (LINE, TABLE, TABLE, TABLE, LINE, boolean, LINE, LINE, TABLE, int64, float64, boolean)
-    return compiled(void(*data, *model, RESULTS, RESULTS, RESULT, PAIRS, uint8[::1]), **FLAGS)(_common)
+def common_kernel(kind: str) -> Any:
+    """`_common` for data of this number type ("f4", "u2", ...), compiled on first use."""
+    data = (_memory(kind), OFFSETS, OFFSETS, boolean, LINE)
+    model = (LINE, TABLE, LINE, TABLE, LINE, boolean)
+    return compiled(int64(*data, *model, RESULTS, RESULT, LINE, uint8[::1]), **FLAGS)(_common)
 
 
 @cache

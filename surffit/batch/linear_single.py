@@ -15,8 +15,12 @@ from .compiled import compiled
 
 __all__ = ["single"]
 
-FLAGS = {"fastmath": {"contract"}, "error_model": "numpy"}
-SUMS = {"fastmath": {"contract", "reassoc"}, "error_model": "numpy"}  # sums along one data set may run in several lanes
+FLAGS = {"fastmath": {"contract"}, "error_model": "numpy", "no_cfunc_wrapper": True}
+SUMS = {
+    "fastmath": {"contract", "reassoc"},
+    "error_model": "numpy",
+    "no_cfunc_wrapper": True,
+}  # sums along one data set may run in several lanes
 CONVERGED, NO_DATA, FEW_POINTS = int(Status.CONVERGED_GRADIENT), int(Status.NO_DATA), int(Status.FEW_POINTS)
 RANK_DEFICIENT, CLIPPED, QR_FALLBACK = int(Status.RANK_DEFICIENT), int(Status.CLIPPED), int(Status.QR_FALLBACK)
 EPS = 2.0**-52

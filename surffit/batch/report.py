@@ -11,6 +11,7 @@ import numpy as np
 
 from ..exceptions import ParameterError
 from ..solve.status import CONVERGED, FAILED
+from .maps import Maps
 
 __all__ = ["Report"]
 
@@ -73,17 +74,18 @@ class Report:
         """Seconds since it began."""
         return time.perf_counter() - self._began
 
-    def __call__(self, status: np.ndarray) -> None:
-        """The flags of data sets that are done."""
-        self._done += len(status)
+    def __call__(self, maps: Maps) -> None:
+        """The numbers of data sets that are done."""
+        self._done += maps.size
         if self._tell is None and self._bar is None and not self._lines:
             return
+        status = maps.status
         self._failed += int(np.count_nonzero(((status & np.uint32(CONVERGED)) == 0) | ((status & np.uint32(FAILED)) != 0)))
         if self._tell is not None:
             self._tell(self._done, self._total, self._info())
         elif self._bar is not None:
             self._bar.set_postfix_str(self._words(), refresh=False)
-            self._bar.update(len(status))
+            self._bar.update(maps.size)
         elif self._done >= self._said + STEP * self._total or self._done == self._total:
             self._said = self._done
             print(self._info()["text"], file=sys.stderr, flush=True)

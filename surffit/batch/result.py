@@ -110,7 +110,7 @@ class BatchResult(MapsByName):
     @property
     def size(self) -> int:
         """Number of data sets."""
-        return len(self.maps.status)
+        return self.maps.size
 
     @property
     def param_names(self) -> tuple[str, ...]:

@@ -100,7 +100,9 @@ def run(task: Task, engine: Engine, progress: Any = False, on_error: str = "flag
     """
     n, m = task.source.n_sets, len(task.free)
     try:
-        maps = Maps.empty(m, n, task.options.covar, len(task.tied))
+        # what watches the fits, or needs their errors at once, can't wait for maps that are made later
+        later = None if progress or task.tied or task.options.covar else getattr(engine, "usual", None)
+        maps = Maps.empty(m, n, task.options.covar, len(task.tied), later)
     except MemoryError as err:
         gigabytes = 8e-9 * n * (2 * m + 2 * len(task.tied) + 4 + (m * m if task.options.covar else 0))
         remedy = "pass covar=False" if task.options.covar else "fit in parts, see fit_store"
@@ -117,7 +119,7 @@ def run(task: Task, engine: Engine, progress: Any = False, on_error: str = "flag
         pool = ThreadPoolExecutor(workers, thread_name_prefix="surffit") if workers > 1 else None
         try:
             for number in _finished(blocks, work, pool, workers, done):
-                report(maps.status[blocks[number].start : blocks[number].stop])
+                report(maps.part(blocks[number]))
             work.finish(blocks)
         except KeyboardInterrupt:
             complete = False
@@ -125,9 +127,7 @@ def run(task: Task, engine: Engine, progress: Any = False, on_error: str = "flag
             if pool is not None:
                 pool.shutdown(wait=True, cancel_futures=True)
     for number in np.flatnonzero(~done).tolist():
-        part = maps.part(blocks[number])
-        part.status[:] = 0
-        part.fail(slice(None), Status.ABORTED)
+        maps.part(blocks[number]).lose(Status.ABORTED)
     if complete and work.failed == n > 1 and work.first is not None and work.alike:
         raise work.first  # no data set is to blame for what all of them raise
     if maps.errors:
@@ -190,16 +190,12 @@ class _Work:
                 self.alike &= type(err) is type(self.first)
         else:
             text = f"given up after {GIVE_UP} failures in its block"
-        part = self.maps.part(block)
-        part.status[:] = 0
-        for counts in (part.nobs, part.nfree, part.nfev):
-            counts[:] = 0
         if block.size > 1 and left[0] > 0:
             for half in halves(block):
                 self._guarded(half, left)
             return
         left[0] -= 1
-        part.fail(slice(None), Status.CHUNK_FAILED)
+        self.maps.part(block).lose(Status.CHUNK_FAILED)
         which = f"data set {block.start}" if block.size == 1 else f"data sets {block.start} to {block.stop - 1}"
         with _lock:
             self.failed += block.size

@@ -60,6 +60,8 @@ def test_certified_and_tiled(nist, name, engine):
     one, _ = fit(model, problem.data[:, None], problem.coords, engine=engine)
     values, errors = DIGITS[name]
     assert nist.digits(one.values[:, 0], problem.values.values()) >= values
+    if engine == "common":
+        errors = min(errors, 12)  # chi-square is a difference of sums that may be 1e4 times as large
     if errors:
         assert nist.digits(one.stderr[:, 0], problem.errors.values()) >= errors
     # a thousand copies among others, in any order: each is the single fit, bit for bit

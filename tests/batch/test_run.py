@@ -14,6 +14,7 @@ import pytest
 import surffit as sf
 from surffit import Status
 from surffit.batch import run as running
+from surffit.batch.maps import Maps
 from surffit.batch.plan import OFFERS
 from surffit.batch.run import halves, workers_here
 from surffit.batch.slabs import Block, slabs
@@ -92,7 +93,9 @@ def test_compile_time_is_said(data):
 
     told = []
     with Report(lambda *args: told.append(args), 2, SimpleNamespace(name="traced", compile_seconds=0.7)) as report:
-        report(np.array([Status.CONVERGED_FTOL, Status.CONVERGED_FTOL], dtype=np.uint32))
+        maps = Maps.empty(1, 2, False)
+        maps.status[:] = Status.CONVERGED_FTOL
+        report(maps)
     assert told[0][2]["compile"] == 0.7
     assert "compiled in 0.7 s" in told[0][2]["text"]
 
@@ -319,3 +322,17 @@ def test_time_is_told(data):
 def test_wrong_progress(data):
     with pytest.raises(ParameterError, match="progress=7"):
         sf.fit_many(line, data, x=X, progress=7)
+
+
+def test_maps_made_when_asked_for(data):
+    """Errors and counts of the engine for common weights exist once someone looks, and know of the data sets that differ."""
+    data = np.array(data, dtype=float)
+    data[3, 1, 2] = np.nan
+    late, early = sf.fit_many(line, data, x=X), sf.fit_many(line, data, x=X, covar=True)
+    assert late.engine == "common"
+    assert late.maps.usual is not None
+    assert early.maps.usual is None
+    assert all(array is None for array in late.maps._arrays.values())
+    for name in ("stderr", "nobs", "nfree", "nfev", "status", "values", "chisqr"):
+        np.testing.assert_array_equal(getattr(late.maps, name), getattr(early.maps, name))
+    assert (late.maps.status == Status.NONFINITE_DATA).sum() == 1
