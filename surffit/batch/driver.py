@@ -72,7 +72,11 @@ def moments(W, b, M, n, H, g):
 
 @_step
 def factor(H, damped, F, m, s, L):
-    """Cholesky factor of the unit-diagonal matrix; returns its smallest pivot, 0 if it isn't positive definite."""
+    """
+    Cholesky factor of the unit-diagonal matrix; returns its smallest pivot, 0 if it isn't positive definite.
+
+    The diagonal of L holds the reciprocals: a division takes as long as ten products.
+    """
     for a in range(m):
         s[a] = 1.0 / math.sqrt(damped[F[a]])
     least = 1.0
@@ -81,14 +85,14 @@ def factor(H, damped, F, m, s, L):
             total = H[F[a], F[b]] * s[a] * s[b]
             for c in range(b):
                 total -= L[a, c] * L[b, c]
-            L[a, b] = total / L[b, b]
+            L[a, b] = total * L[b, b]
         total = 1.0
         for c in range(a):
             total -= L[a, c] * L[a, c]
         if not total > 0.0:
             return 0.0
         least = min(least, total)
-        L[a, a] = math.sqrt(total)
+        L[a, a] = 1.0 / math.sqrt(total)
     return least
 
 
@@ -99,7 +103,7 @@ def solve(L, m, s, g, F, z):
         total = g[F[a]] * s[a]
         for b in range(a):
             total -= L[a, b] * z[b]
-        z[a] = total / L[a, a]
+        z[a] = total * L[a, a]
     square = 0.0
     for a in range(m):
         square += z[a] * z[a]
@@ -107,7 +111,7 @@ def solve(L, m, s, g, F, z):
         total = z[a]
         for b in range(a + 1, m):
             total -= L[b, a] * z[b]
-        z[a] = total / L[a, a]
+        z[a] = total * L[a, a]
     for a in range(m):
         z[a] *= s[a]
     return square
@@ -273,7 +277,7 @@ def covariance(W, b, M, n, H, g, F, m, s, L, z, damped, C, perm, t, lost):
                 total = 1.0 if a == e else 0.0
                 for c in range(a, e):
                     total -= L[e, c] * C[a, c]
-                C[a, e] = total / L[e, e]
+                C[a, e] = total * L[e, e]
         for a in range(m):
             for e in range(a, m):
                 total = 0.0

@@ -59,9 +59,11 @@ def _compiled(emitted: ScalarKernel) -> tuple[Any, float]:
         import numba
 
         from .driver import FLAGS, SIGNATURE
+        from .exponential import exp
         from .specials import function
 
         plain = emitted.compile({name: function(name) for name in emitted.functions})
+        plain.__globals__["exp"] = exp
         kernel = numba.njit(SIGNATURE, nogil=True, error_model="numpy", fastmath=FLAGS)(plain)
         _kernels[emitted.source] = kernel
         while len(_kernels) > KEPT:
