@@ -229,8 +229,8 @@ def walk(
             for a in range(m):
                 k = F[a]
                 total = 0.0
-                for b in range(m):
-                    total += H[k, F[b]] * z[b]
+                for e in range(m):
+                    total += H[k, F[e]] * z[e]
                 pred += z[a] * (2.0 * g[k] - total)
                 moved += H[k, k] * z[a] * z[a]
                 size += H[k, k] * p[k] * p[k]
