@@ -46,8 +46,8 @@ SEARCHED, MOVING, STATIC = 0, 1, 2
 
 
 # what others call by name needs no way in from Python; unsaid, the compiler makes two
-POINTED = {"error_model": "numpy", "no_cpython_wrapper": True}
-INNER = {"nogil": True, "no_cfunc_wrapper": True, **POINTED}
+POINTED: dict[str, Any] = {"error_model": "numpy", "no_cpython_wrapper": True}
+INNER: dict[str, Any] = {"nogil": True, "no_cfunc_wrapper": True, **POINTED}
 _step = nb.njit(**INNER)
 
 
@@ -461,9 +461,7 @@ def drive(
 f1, f2, f3, i1, i4, u1 = _vector, _matrix, nb.float64[:, :, ::1], nb.int64[::1], nb.int32[::1], nb.uint32[::1]
 u8, f, i, u = nb.uint64[::1], nb.float64, nb.int64, nb.uint64
 BEGIN = nb.void(f2, i, i, i1, f1, f1, f2, f1, f1, u8)
-WALK = nb.types.Tuple((i, f, i, i))(
-    KERNEL, f2, u, i, f1, f1, f2, i, i, f1, f1, f1, f1, f2, f1, f1, f1, f1, f2, f1, u8, f, f, i, f, f, f, i
-)
+WALK = nb.types.Tuple((i, f, i, i))(KERNEL, f2, u, i, f1, f1, f2, i, i, f1, f1, f1, f1, f2, f1, f1, f1, f1, f2, f1, u8, f, f, i, f, f, f, i)
 CLOSE = nb.types.Tuple((i, f, f, nb.boolean))(f2, i, i, i, f2, f1, u8, i, f1, f2, f1, f1, f2, u8, f1, i1)
 DRIVE = nb.void(
     KERNEL, *(nb.types.FunctionType(one) for one in (BEGIN, WALK, CLOSE)), f1, f1, f2, i1, i1, f2, f2, f2, f2, i1, f, f, f, i, nb.boolean,
