@@ -52,7 +52,7 @@ class Options:
     nsigma: float = 5.0
     maxiters: int = 5
     start: Any = None
-    max_nfev: int = 200
+    max_nfev: int = 60
     ftol: float = 1e-10
     xtol: float = 1e-10
     gtol: float = 1e-8
