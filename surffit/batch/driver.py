@@ -6,7 +6,9 @@ kernel alone. Nothing depends on the scale of parameters or data: damping is rel
 with a unit diagonal; whether a step is worth taking is asked of chi-square. J. J. More, Lecture Notes in Mathematics 630 (1978) 105,
 is the classic text on the method.
 
-Everything here is a plain loop over contiguous float64; the only arrays made per fit are those of the rare QR.
+Everything here is a plain loop over contiguous float64, by explicit indices: slices of arrays, and arrays made on the way, would take
+the compiler longer than all the rest. Derivatives and residuals stand in ``W``, of shape (2 (M + 1), points): rows b to b + M - 1 hold
+J, row b + M holds r, and the other half of the rows is for the next trial. What normal equations can't do is in `driver_qr`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ __all__ = ["FLAGS", "KERNEL", "fit_sets"]
 # sums may be reordered and products fused; NaN and inf keep their meaning
 FLAGS = {"reassoc", "contract"}
 _vector, _matrix, _int = nb.float64[::1], nb.float64[:, ::1], nb.int64
-SIGNATURE = nb.float64(_matrix, _int, _vector, _vector, _vector, _vector, _matrix)
+SIGNATURE = nb.float64(_matrix, nb.uint64, nb.uint64, _vector, _vector, _vector, _matrix, _int)
 KERNEL = nb.types.FunctionType(SIGNATURE)
 
 FTOL, XTOL, GRADIENT = int(Status.CONVERGED_FTOL), int(Status.CONVERGED_XTOL), int(Status.CONVERGED_GRADIENT)
@@ -35,27 +37,33 @@ RANK_DEFICIENT, AT_BOUND = int(Status.RANK_DEFICIENT), int(Status.AT_BOUND)
 NO_EFFECT, QR_FALLBACK = int(Status.NO_EFFECT_AT_START), int(Status.QR_FALLBACK)
 CONVERGED = FTOL | XTOL | GRADIENT
 EPS = 2.220446049250313e-16
+# no flag of the outside: this data set needs the QR
+PENDING = 1 << 31
+# squares, in standard errors, of a last Gauss-Newton step that is simply taken, and of one that no minimum is near of
+NEAR, FAR = 1e-9, 1e-4
 # what a parameter's column may depend on
 SEARCHED, MOVING, STATIC = 0, 1, 2
 
 
-_step = nb.njit(nogil=True, error_model="numpy")
+# what others call by name needs no way in from Python; unsaid, the compiler makes two
+POINTED: dict[str, Any] = {"error_model": "numpy", "no_cpython_wrapper": True}
+INNER: dict[str, Any] = {"nogil": True, "no_cfunc_wrapper": True, **POINTED}
+_step = nb.njit(**INNER)
 
 
-@nb.njit(nogil=True, error_model="numpy", fastmath=FLAGS)
-def moments(J, r, H, g):
+@nb.njit(fastmath=FLAGS, **INNER)
+def moments(W, b, M, n, H, g):
     """J'J and J'r; False if they aren't finite."""
-    M, n = J.shape
     trace = 0.0
     for k in range(M):
         total = 0.0
         for i in range(n):
-            total += J[k, i] * r[i]
+            total += W[b + k, i] * W[b + M, i]
         g[k] = total
         for j in range(k + 1):
             total = 0.0
             for i in range(n):
-                total += J[k, i] * J[j, i]
+                total += W[b + k, i] * W[b + j, i]
             H[k, j] = total
             H[j, k] = total
         trace += H[k, k]
@@ -64,7 +72,11 @@ def moments(J, r, H, g):
 
 @_step
 def factor(H, damped, F, m, s, L):
-    """Cholesky factor of the unit-diagonal matrix; returns its smallest pivot, 0 if it isn't positive definite."""
+    """
+    Cholesky factor of the unit-diagonal matrix; returns its smallest pivot, 0 if it isn't positive definite.
+
+    The diagonal of L holds the reciprocals: a division takes as long as ten products.
+    """
     for a in range(m):
         s[a] = 1.0 / math.sqrt(damped[F[a]])
     least = 1.0
@@ -73,14 +85,14 @@ def factor(H, damped, F, m, s, L):
             total = H[F[a], F[b]] * s[a] * s[b]
             for c in range(b):
                 total -= L[a, c] * L[b, c]
-            L[a, b] = total / L[b, b]
+            L[a, b] = total * L[b, b]
         total = 1.0
         for c in range(a):
             total -= L[a, c] * L[a, c]
         if not total > 0.0:
             return 0.0
         least = min(least, total)
-        L[a, a] = math.sqrt(total)
+        L[a, a] = 1.0 / math.sqrt(total)
     return least
 
 
@@ -91,7 +103,7 @@ def solve(L, m, s, g, F, z):
         total = g[F[a]] * s[a]
         for b in range(a):
             total -= L[a, b] * z[b]
-        z[a] = total / L[a, a]
+        z[a] = total * L[a, a]
     square = 0.0
     for a in range(m):
         square += z[a] * z[a]
@@ -99,22 +111,21 @@ def solve(L, m, s, g, F, z):
         total = z[a]
         for b in range(a + 1, m):
             total -= L[b, a] * z[b]
-        z[a] = total / L[a, a]
+        z[a] = total * L[a, a]
     for a in range(m):
         z[a] *= s[a]
     return square
 
 
-def linear_start(J, r, kind, p, start, L, s, z, F):
+def linear_start(W, M, n, kind, p, start, L, s, z, F):
     """Linear parameters by normal equations of their columns (p holds 0 there); columns that others explain keep their start or 0."""
-    M, n = J.shape
     m = 0
     for k in range(M):
         if kind[k] == SEARCHED:
             continue
         norm = 0.0
         for i in range(n):
-            norm += J[k, i] * J[k, i]
+            norm += W[k, i] * W[k, i]
         if not (math.isfinite(norm) and norm > 0.0):
             p[k] = start[k] if math.isfinite(start[k]) else 0.0
             continue
@@ -123,7 +134,7 @@ def linear_start(J, r, kind, p, start, L, s, z, F):
         for b in range(m):
             total = 0.0
             for i in range(n):
-                total += J[k, i] * J[F[b], i]
+                total += W[k, i] * W[F[b], i]
             total *= s[m] * s[b]
             for c in range(b):
                 total -= L[m, c] * L[b, c]
@@ -134,7 +145,7 @@ def linear_start(J, r, kind, p, start, L, s, z, F):
         L[m, m] = math.sqrt(pivot)
         total = 0.0
         for i in range(n):
-            total += J[k, i] * r[i]
+            total += W[k, i] * W[M, i]
         total *= s[m]
         for b in range(m):
             total -= L[m, b] * z[b]
@@ -151,57 +162,45 @@ def linear_start(J, r, kind, p, start, L, s, z, F):
 
 
 @_step
-def take(r, rt, J, Jt):
-    """What was tried becomes what is."""
-    M, n = J.shape
-    for i in range(n):
-        r[i] = rt[i]
-    for k in range(M):
-        for i in range(n):
-            J[k, i] = Jt[k, i]
-
-
-@_step
-def patch(kern, X, o, p, y, w, r, rt, J, Jt):
+def patch(kern, X, o, n, p, y, w, W, b, M):
     """Derivatives that aren't finite where the value is (0/0 at a removable point), by differences; 0 where these aren't either."""
-    M, n = J.shape
+    other = M + 1 - b
     for k in range(M):
         bad = False
         for i in range(n):
-            bad = bad or not math.isfinite(J[k, i])
+            bad = bad or not math.isfinite(W[b + k, i])
         if not bad:
             continue
         here = p[k]
         h = 1e-7 * abs(here) if here != 0.0 else 1e-7
         p[k] = here + h
-        kern(X, o, p, y, w, rt, Jt)
+        kern(X, o, np.uint64(n), p, y, w, W, other)
         for i in range(n):
-            if not math.isfinite(J[k, i]):
-                slope = (r[i] - rt[i]) / h
-                J[k, i] = slope if math.isfinite(slope) else 0.0
+            if not math.isfinite(W[b + k, i]):
+                slope = (W[b + M, i] - W[other + M, i]) / h
+                W[b + k, i] = slope if math.isfinite(slope) else 0.0
         p[k] = here
 
 
 def walk(
-    kern, X, o, y, w, p, trial, lower, upper, r, rt, J, Jt, H, g, damped, dmax, s, L, z, F, c, yy, nfev, ftol, xtol, gtol, max_nfev
+    kern, X, o, n, y, w, W, b, M, p, trial, lower, upper, H, g, damped, dmax, s, L, z, F, c, yy, nfev, ftol, xtol, gtol, max_nfev
 ):  # fmt: skip
-    """From p, with c and J there, to a minimum; returns flags, chi-square and evaluations. The last J and r are in J and r."""
-    M = J.shape[0]
+    """From p, with c and J there, to a minimum; returns flags, chi-square, evaluations and b."""
     lam = 1e-3
     fresh = True
     done = 0
-    m = 0
+    m = np.int64(0)  # a plain 0 is a type of its own, for which what is called would be compiled once more
     while True:
         if fresh:
             patched = False
-            while not moments(J, r, H, g):
+            while not moments(W, b, M, n, H, g):
                 if patched:
-                    return STALLED, c, nfev
-                patch(kern, X, o, p, y, w, r, rt, J, Jt)
+                    return STALLED, c, nfev, b
+                patch(kern, X, o, n, p, y, w, W, b, M)
                 patched = True
             if done:
-                return done, c, nfev
-            m = 0
+                return done, c, nfev, b
+            m = np.int64(0)
             steepest = 0.0
             for k in range(M):
                 h = H[k, k]
@@ -211,9 +210,9 @@ def walk(
                     m += 1
                     steepest = max(steepest, abs(g[k]) / math.sqrt(h))
             if m == 0 or c <= 1e-30 * yy or steepest <= gtol * math.sqrt(c):
-                return GRADIENT, c, nfev
+                return GRADIENT, c, nfev, b
         if nfev >= max_nfev:
-            return MAX_NFEV, c, nfev
+            return MAX_NFEV, c, nfev, b
         for a in range(m):
             k = F[a]
             damped[k] = H[k, k] + lam * (H[k, k] if H[k, k] > 1e-12 * dmax[k] else dmax[k])
@@ -230,12 +229,12 @@ def walk(
             for a in range(m):
                 k = F[a]
                 total = 0.0
-                for b in range(m):
-                    total += H[k, F[b]] * z[b]
+                for e in range(m):
+                    total += H[k, F[e]] * z[e]
                 pred += z[a] * (2.0 * g[k] - total)
                 moved += H[k, k] * z[a] * z[a]
                 size += H[k, k] * p[k] * p[k]
-            cn = kern(X, o, trial, y, w, rt, Jt)
+            cn = kern(X, o, np.uint64(n), trial, y, w, W, M + 1 - b)
             nfev += 1
             if cn <= c:
                 if c - cn <= ftol * c and pred <= ftol * c:
@@ -247,115 +246,24 @@ def walk(
                 c = cn
                 for k in range(M):
                     p[k] = trial[k]
-                take(r, rt, J, Jt)
+                b = M + 1 - b
                 fresh = True
                 continue
             for k in range(M):
                 trial[k] = p[k]
             if 0.0 <= pred <= ftol * c:
-                return FTOL, c, nfev
+                return FTOL, c, nfev, b
         lam *= 10.0
         if lam > 1e16:
-            return STALLED, c, nfev
+            return STALLED, c, nfev, b
 
 
-@_step
-def pivoted(J, r, F, m, s, R, perm, t):
-    """QR with pivoting of unit columns: R, the order of the columns, Q'r in t, and the rank."""
-    n = r.shape[0]
-    A = np.empty((m, n))
-    v = r.copy()
-    left = np.empty(m)
-    for a in range(m):
-        perm[a] = a
-        for i in range(n):
-            A[a, i] = J[F[a], i] * s[a]
-    top = min(m, n)
-    for j in range(top):
-        best = j
-        for a in range(j, m):
-            total = 0.0
-            for i in range(j, n):
-                total += A[a, i] * A[a, i]
-            left[a] = total
-            if left[a] > left[best]:
-                best = a
-        if best != j:
-            for i in range(n):
-                A[j, i], A[best, i] = A[best, i], A[j, i]
-            for i in range(j):
-                R[i, j], R[i, best] = R[i, best], R[i, j]
-            perm[j], perm[best] = perm[best], perm[j]
-            left[j], left[best] = left[best], left[j]
-        norm = math.sqrt(left[j])
-        alpha = -norm if A[j, j] >= 0.0 else norm
-        half = norm * (norm + abs(A[j, j]))
-        A[j, j] -= alpha
-        if half > 0.0:
-            for a in range(j + 1, m):
-                total = 0.0
-                for i in range(j, n):
-                    total += A[j, i] * A[a, i]
-                total /= half
-                for i in range(j, n):
-                    A[a, i] -= total * A[j, i]
-            total = 0.0
-            for i in range(j, n):
-                total += A[j, i] * v[i]
-            total /= half
-            for i in range(j, n):
-                v[i] -= total * A[j, i]
-        R[j, j] = alpha
-        for a in range(j + 1, m):
-            R[j, a] = A[a, j]
-        t[j] = v[j]
-    rank = 0
-    while rank < top and abs(R[rank, rank]) > 10.0 * m * EPS * abs(R[0, 0]):
-        rank += 1
-    return rank
-
-
-@_step
-def determined(R, perm, m, rank, lost):
-    """Marks the columns that have a part in the null space."""
-    for a in range(m):
-        lost[a] = 0
-    if rank == m:
-        return
-    free = m - rank
-    N = np.zeros((free, m))
-    for j in range(free):
-        N[j, rank + j] = 1.0
-        for a in range(rank - 1, -1, -1):
-            total = -R[a, rank + j]
-            for b in range(a + 1, rank):
-                total -= R[a, b] * N[j, b]
-            N[j, a] = total / R[a, a]
-        for _ in range(2):
-            for b in range(j):
-                total = 0.0
-                for a in range(m):
-                    total += N[j, a] * N[b, a]
-                for a in range(m):
-                    N[j, a] -= total * N[b, a]
-        total = 0.0
-        for a in range(m):
-            total += N[j, a] * N[j, a]
-        for a in range(m):
-            N[j, a] /= math.sqrt(total)
-    for a in range(m):
-        total = 0.0
-        for j in range(free):
-            total += N[j, a] * N[j, a]
-        if total > 1e-10:
-            lost[perm[a]] = 1
-
-
-def covariance(J, r, H, g, F, m, s, L, z, damped, C, perm, t, lost):
+def covariance(W, b, M, n, H, g, F, m, s, L, z, damped, C, perm, t, lost):
     """
     Covariance with unit variance of the parameters F in C (row and column a for F[a]), and the Gauss-Newton step in z.
 
-    Returns rank, condition of the unit columns, squared length of the step in standard errors, and whether QR was needed.
+    Returns rank, condition of the unit columns, squared length of the step in standard errors, and whether QR was needed; a rank of -1
+    says that it is.
     """
     for a in range(m):
         damped[F[a]] = H[F[a], F[a]]
@@ -365,116 +273,87 @@ def covariance(J, r, H, g, F, m, s, L, z, damped, C, perm, t, lost):
         length = solve(L, m, s, g, F, z)
         # rows of the inverse of L, in the upper triangle of C
         for a in range(m):
-            for b in range(a, m):
-                total = 1.0 if a == b else 0.0
-                for c in range(a, b):
-                    total -= L[b, c] * C[a, c]
-                C[a, b] = total / L[b, b]
+            for e in range(a, m):
+                total = 1.0 if a == e else 0.0
+                for c in range(a, e):
+                    total -= L[e, c] * C[a, c]
+                C[a, e] = total * L[e, e]
         for a in range(m):
-            for b in range(a, m):
+            for e in range(a, m):
                 total = 0.0
-                for c in range(b, m):
-                    total += C[a, c] * C[b, c]
-                C[a, b] = total * s[a] * s[b]
+                for c in range(e, m):
+                    total += C[a, c] * C[e, c]
+                C[a, e] = total * s[a] * s[e]
         for a in range(m):
-            for b in range(a):
-                C[a, b] = C[b, a]
+            for e in range(a):
+                C[a, e] = C[e, a]
         return m, 1.0 / math.sqrt(least), length, False
-    R = L
-    rank = pivoted(J, r, F, m, s, R, perm, t)
-    determined(R, perm, m, rank, lost)
-    for a in range(m):
-        z[a] = 0.0
-    length = 0.0
-    for a in range(rank - 1, -1, -1):
-        length += t[a] * t[a]
-        total = t[a]
-        for b in range(a + 1, rank):
-            total -= R[a, b] * z[perm[b]]
-        z[perm[a]] = total / R[a, a]
-    for a in range(m):
-        z[a] *= s[a]
-    V = np.zeros((m, m))
-    for b in range(rank):
-        for a in range(b, -1, -1):
-            total = 1.0 if a == b else 0.0
-            for c in range(a + 1, b + 1):
-                total -= R[a, c] * V[c, b]
-            V[a, b] = total / R[a, a]
-    for a in range(m):
-        for b in range(m):
-            ka, kb = perm[a], perm[b]
-            if lost[ka] or lost[kb]:
-                C[ka, kb] = math.inf if ka == kb else math.nan
-            else:
-                total = 0.0
-                for c in range(max(a, b), rank):
-                    total += V[a, c] * V[b, c]
-                C[ka, kb] = total * s[ka] * s[kb]
-    condition = abs(R[0, 0] / R[rank - 1, rank - 1]) if rank == m else math.inf
-    return rank, condition, length, True
+    return -1, math.inf, math.inf, True
+
+
+@_step
+def gather(y, w, X, lo, hi, at, y_, w_, X_):
+    """Copy the points used, as what stands at the others may be anything; returns their number and the sum of (w y)^2."""
+    n = 0
+    yy = 0.0
+    for i in range(lo, hi):
+        if w[i] != 0.0:
+            y_[n] = y[i]
+            w_[n] = w[i]
+            yy += (y[i] * w[i]) ** 2
+            n += 1
+    if n < hi - lo:
+        for j in range(X.shape[0]):
+            e = 0
+            for i in range(lo, hi):
+                if w[i] != 0.0:
+                    X_[j, e] = X[j, at + i - lo]
+                    e += 1
+    return n, yy
 
 
 def drive(
     kern, begin, search, close, y, w, X, offsets, x_offsets, start, lower, upper, known, kind, ftol, xtol, gtol, max_nfev, scale_covar,
-    r_, rt_, J_, Jt_, y_, w_, X_, H, L, C, g, damped, dmax, s, z, t, first, p, trial, F, perm, lost,
+    W, X_, y_, w_, H, L, C, g, damped, dmax, s, z, t, first, low, up, p, trial, F, perm, lost,
     values, stderr, chisqr, nobs, nfree, nfev, flags, covar,
 ):  # fmt: skip
     """Fit data sets one after the other; see `fit_sets`."""
-    M, K, nx = start.shape[1], known.shape[1], X.shape[0]
+    M = start.shape[1]
     linear = False
     for k in range(M):
         linear = linear or kind[k] != SEARCHED
     for q in range(x_offsets.shape[0]):
-        lo, hi, at = offsets[q], offsets[q + 1], x_offsets[q]
-        n = 0
-        for i in range(lo, hi):
-            if w[i] != 0.0:
-                n += 1
+        lo, hi = offsets[q], offsets[q + 1]
+        n, yy = gather(y, w, X, lo, hi, x_offsets[q], y_, w_, X_)
         nobs[q] = n
         if flags[q] == 0:
             flags[q] = NO_DATA if n == 0 else FEW_POINTS if n < M else 0
         if flags[q] != 0:
             continue
-        # only used points: what stands at the others may be anything
-        ys, ws = y_[:n], w_[:n]
-        Xs, o = X, at
+        Xs, o = X, np.uint64(x_offsets[q])
         if n < hi - lo:
-            Xs, o = X_[: nx * n].reshape(nx, n), 0
-        e = 0
-        yy = 0.0
-        for i in range(lo, hi):
-            if w[i] != 0.0:
-                y_[e] = y[i]
-                w_[e] = w[i]
-                yy += (y[i] * w[i]) ** 2
-                if n < hi - lo:
-                    for j in range(nx):
-                        X_[j * n + e] = X[j, at + i - lo]
-                e += 1
-        r, rt = r_[:n], rt_[:n]
-        J, Jt = J_[: M * n].reshape(M, n), Jt_[: M * n].reshape(M, n)
-        low, up = lower[q], upper[q]
-        for k in range(K):
+            Xs, o = X_, np.uint64(0)
+        un = np.uint64(n)
+        for k in range(known.shape[1]):
             p[M + k] = known[q, k]
             trial[M + k] = known[q, k]
         for k in range(M):
-            p[k] = 0.0 if kind[k] != SEARCHED else min(max(start[q, k], low[k]), up[k])
+            low[k] = lower[q, k]
+            up[k] = upper[q, k]
+            first[k] = min(max(start[q, k], low[k]), up[k])
+            p[k] = 0.0 if kind[k] != SEARCHED else first[k]
             dmax[k] = 0.0
-        c = math.nan
-        count = 0
-        for attempt in range(2):
-            if attempt == 0 and not linear:
-                continue
-            c = kern(Xs, o, p, ys, ws, r, J)
-            count += 1
-            if attempt == 0:
-                found = math.isfinite(c)
-                if found:
-                    begin(J, r, kind, p, start[q], L, s, z, F)
+        c = kern(Xs, o, un, p, y_, w_, W, 0)
+        count = 1
+        if linear:
+            if math.isfinite(c):
+                begin(W, M, n, kind, p, first, L, s, z, F)
                 for k in range(M):
-                    if kind[k] != SEARCHED:
-                        p[k] = min(max(p[k] if found else start[q, k], low[k]), up[k])
+                    first[k] = min(max(p[k], low[k]), up[k])
+            for k in range(M):
+                p[k] = first[k]
+            c = kern(Xs, o, un, p, y_, w_, W, 0)
+            count = 2
         for k in range(M):
             first[k] = p[k]
             trial[k] = p[k]
@@ -482,12 +361,11 @@ def drive(
             flags[q] = NONFINITE_START
             nfev[q] = count
             continue
-        flag = 0
-        rank, condition, needs_qr, m = 0, 1.0, False, 0
-        square = 0.0
+        b, flag, rank, m = 0, 0, 0, 0
+        condition, needs_qr, square, length = 1.0, False, 0.0, 0.0
         for attempt in range(4):
-            flag, c, count = search(
-                kern, Xs, o, ys, ws, p, trial, low, up, r, rt, J, Jt, H, g, damped, dmax, s, L, z, F, c, yy, count, ftol, xtol, gtol,
+            flag, c, count, b = search(
+                kern, Xs, o, n, y_, w_, W, b, M, p, trial, low, up, H, g, damped, dmax, s, L, z, F, c, yy, count, ftol, xtol, gtol,
                 max_nfev,
             )  # fmt: skip
             # what is held on a bound, and what has no say
@@ -498,22 +376,26 @@ def drive(
                 if not held and H[k, k] > 0.0:
                     F[m] = k
                     m += 1
-                stderr[q, k] = math.nan
                 if held:
                     flag |= AT_BOUND
-            rank, condition, length, needs_qr = close(J, r, H, g, F, m, s, L, z, damped, C, perm, t, lost)
+            rank, condition, length, needs_qr = close(W, b, M, n, H, g, F, m, s, L, z, damped, C, perm, t, lost)
+            if rank < 0:
+                break
             square = c / (n - rank) if n > rank else c / n
             if not scale_covar:
                 square = min(square, 1.0)
             square = max(square, 1e-26 * yy / n)
-            if length <= 1e-4 * square or c <= 1e-30 * yy:
+            if length <= NEAR * square or c <= 1e-30 * yy or (attempt > 0 and length <= FAR * square and flag & STALLED != 0):
                 if flag & STALLED:
                     flag = flag & ~STALLED | GRADIENT
                 break
             if flag & MAX_NFEV or count >= max_nfev or not math.isfinite(length):
                 break
             if attempt == 3:
-                flag = flag & ~CONVERGED | STALLED
+                if length > FAR * square:
+                    flag = flag & ~CONVERGED | STALLED
+                elif flag & STALLED:
+                    flag = flag & ~STALLED | GRADIENT
                 break
             # a stop with the minimum still away: heavy damping, or normal equations that have lost their digits
             inside = True
@@ -522,21 +404,24 @@ def drive(
                 trial[k] = p[k] + z[a]
                 inside = inside and low[k] <= trial[k] <= up[k]
             if inside:
-                cn = kern(Xs, o, trial, ys, ws, rt, Jt)
+                cn = kern(Xs, o, un, trial, y_, w_, W, M + 1 - b)
                 count += 1
                 if cn < c:
                     c = cn
                     for k in range(M):
                         p[k] = trial[k]
-                    take(r, rt, J, Jt)
+                    b = M + 1 - b
             for k in range(M):
                 trial[k] = p[k]
+        if rank < 0:
+            flags[q] = PENDING
+            continue
         scale = c / (n - rank) if scale_covar and n > rank else 1.0
         # one more Gauss-Newton step, which costs nothing
         small = flag & CONVERGED != 0 and rank == m
         for a in range(m):
             k = F[a]
-            small = small and low[k] < p[k] + z[a] < up[k] and z[a] * z[a] <= 1e-4 * C[a, a] * max(scale, square)
+            small = small and low[k] < p[k] + z[a] < up[k] and z[a] * z[a] <= FAR * C[a, a] * max(scale, square)
         if small:
             for a in range(m):
                 p[F[a]] += z[a]
@@ -556,8 +441,8 @@ def drive(
             k = F[a]
             stderr[q, k] = math.sqrt(C[a, a] * scale)
             if covar.shape[0]:
-                for b in range(m):
-                    covar[q, k, F[b]] = C[a, b] * scale
+                for e in range(m):
+                    covar[q, k, F[e]] = C[a, e] * scale
             # far away along a direction that the data say nothing about
             size = abs(p[k])
             before = abs(first[k])
@@ -574,28 +459,26 @@ def drive(
 
 
 f1, f2, f3, i1, i4, u1 = _vector, _matrix, nb.float64[:, :, ::1], nb.int64[::1], nb.int32[::1], nb.uint32[::1]
-u8, f, i = nb.uint64[::1], nb.float64, nb.int64
-BEGIN = nb.void(f2, f1, i1, f1, f1, f2, f1, f1, u8)
-_ends = nb.types.Tuple((i, f, i))
-WALK = _ends(KERNEL, f2, i, f1, f1, f1, f1, f1, f1, f1, f1, f2, f2, f2, f1, f1, f1, f1, f2, f1, u8, f, f, i, f, f, f, i)
-_found = nb.types.Tuple((i, f, f, nb.boolean))
-CLOSE = _found(f2, f1, f2, f1, u8, i, f1, f2, f1, f1, f2, u8, f1, i1)
+u8, f, i, u = nb.uint64[::1], nb.float64, nb.int64, nb.uint64
+BEGIN = nb.void(f2, i, i, i1, f1, f1, f2, f1, f1, u8)
+WALK = nb.types.Tuple((i, f, i, i))(KERNEL, f2, u, i, f1, f1, f2, i, i, f1, f1, f1, f1, f2, f1, f1, f1, f1, f2, f1, u8, f, f, i, f, f, f, i)
+CLOSE = nb.types.Tuple((i, f, f, nb.boolean))(f2, i, i, i, f2, f1, u8, i, f1, f2, f1, f1, f2, u8, f1, i1)
 DRIVE = nb.void(
     KERNEL, *(nb.types.FunctionType(one) for one in (BEGIN, WALK, CLOSE)), f1, f1, f2, i1, i1, f2, f2, f2, f2, i1, f, f, f, i, nb.boolean,
-    *(f1,) * 7, f2, f2, f2, *(f1,) * 6, f1, f1, f1, u8, u8, i1, f2, f2, f1, i4, i4, i4, u1, f3,
+    f2, f2, f1, f1, f2, f2, f2, *(f1,) * 11, u8, u8, i1, f2, f2, f1, i4, i4, i4, u1, f3,
 )  # fmt: skip
 
 # four functions that call each other by pointer: as one, they would take the compiler four times as long
-_begin = compiled(BEGIN, error_model="numpy")(linear_start)
-_walk = compiled(WALK, error_model="numpy")(walk)
-_close = compiled(CLOSE, error_model="numpy")(covariance)
+_begin = compiled(BEGIN, **POINTED)(linear_start)
+_walk = compiled(WALK, **POINTED)(walk)
+_close = compiled(CLOSE, **POINTED)(covariance)
 _drive = compiled(DRIVE, error_model="numpy")(drive)
 
 
 def fit_sets(
     kern: Any, y: Any, w: Any, X: Any, offsets: Any, x_offsets: Any, flags: Any, start: Any, lower: Any, upper: Any, known: Any, kind: Any,
-    tolerances: tuple[float, float, float], max_nfev: int, scale_covar: bool, with_covar: bool,
-) -> tuple[np.ndarray, ...]:  # fmt: skip
+    tolerances: tuple[float, float, float], max_nfev: int, scale_covar: bool, with_covar: bool, hard: bool = False,
+) -> tuple[Any, ...]:  # fmt: skip
     """
     Fit data sets one after the other.
 
@@ -614,24 +497,44 @@ def fit_sets(
     tolerances : (ftol, xtol, gtol)
     max_nfev : int
     scale_covar, with_covar : bool
+    hard : bool
+        Use the QR at once where it is needed, without a first attempt; changes the time, no number.
 
     Returns
     -------
     values, stderr : ndarray, shape (n, M)
     chisqr, nobs, nfree, nfev : ndarray, shape (n,)
     covar : ndarray, shape (n, M, M), or (0, M, M) without
+    hard : bool
+        Whether the QR was needed.
     """
     n, M = start.shape
     longest, nx = int(np.diff(offsets).max(initial=0)), len(X)
     values, stderr, chisqr = np.full((n, M), np.nan), np.full((n, M), np.nan), np.full(n, np.nan)
     nobs, nfree, nfev = (np.zeros(n, dtype=np.int32) for _ in range(3))
     covar = np.full((n if with_covar else 0, M, M), np.nan)
-    scratch = [np.empty(size) for size in (longest, longest, M * longest, M * longest, longest, longest, nx * longest)]
-    scratch += [np.empty((M, M)) for _ in range(3)] + [np.empty(M) for _ in range(7)]
-    scratch += [np.empty(M + known.shape[1]) for _ in range(2)]
+    K = known.shape[1]
+    scratch = [np.empty((2 * (M + 1), longest)), np.empty((nx, longest)), np.empty(longest), np.empty(longest)]
+    scratch += [np.empty((M, M)) for _ in range(3)] + [np.empty(M) for _ in range(9)] + [np.empty(M + K) for _ in range(2)]
     indices = (np.empty(M, np.uint64), np.empty(M, np.uint64), np.empty(M, np.int64))
-    _drive(
-        kern, _begin, _walk, _close, y, w, X, offsets, x_offsets, start, lower, upper, known, kind, *tolerances, max_nfev, scale_covar,
-        *scratch, *indices, values, stderr, chisqr, nobs, nfree, nfev, flags, covar,
-    )  # fmt: skip
-    return values, stderr, chisqr, nobs, nfree, nfev, covar
+
+    def run(close: Any, marks: np.ndarray) -> None:
+        _drive(
+            kern, _begin, _walk, close, y, w, X, offsets, x_offsets, start, lower, upper, known, kind, *tolerances, max_nfev, scale_covar,
+            *scratch, *indices, values, stderr, chisqr, nobs, nfree, nfev, marks, covar,
+        )  # fmt: skip
+
+    if not hard:
+        run(_close, flags)
+        left = flags == PENDING
+        hard = bool(left.any())
+        marks = np.where(left, 0, PENDING).astype(np.uint32)
+    else:
+        left, marks = np.ones(n, dtype=bool), flags.copy()
+    if hard:
+        # compiled when first needed; those data sets once more, from their starts
+        from .driver_qr import close
+
+        run(close, marks)
+        flags[left] = marks[left]
+    return values, stderr, chisqr, nobs, nfree, nfev, covar, hard

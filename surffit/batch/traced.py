@@ -59,9 +59,11 @@ def _compiled(emitted: ScalarKernel) -> tuple[Any, float]:
         import numba
 
         from .driver import FLAGS, SIGNATURE
+        from .exponential import exp
         from .specials import function
 
         plain = emitted.compile({name: function(name) for name in emitted.functions})
+        plain.__globals__["exp"] = exp
         kernel = numba.njit(SIGNATURE, nogil=True, error_model="numpy", fastmath=FLAGS)(plain)
         _kernels[emitted.source] = kernel
         while len(_kernels) > KEPT:
@@ -113,6 +115,7 @@ class TracedEngine(Searching):
             moving = slope is not None and builder.mask[slope] & searched
             kinds.append(SEARCHED if name not in task.linear else MOVING if moving else STATIC)
         self.kind = np.array(kinds, dtype=np.int64)
+        self.hard = False
         self._row = None
         if emitted.rows:
             nodes = [builder.node(i) for i in emitted.rows]
@@ -138,11 +141,12 @@ class TracedEngine(Searching):
         if not rows.size:
             return
         status = np.array(rows.status, dtype=np.uint32)
-        values, stderr, out.chisqr[...], out.nobs[...], out.nfree[...], out.nfev[...], covar = fit_sets(
+        values, stderr, out.chisqr[...], out.nobs[...], out.nfree[...], out.nfev[...], covar, hard = fit_sets(
             self.kernel, _plain(rows.y), _plain(rows.w), self._rows(rows), rows.offsets, rows.x_offsets, status, _plain(start),
             _plain(lower), _plain(upper), _plain(known), self.kind, (options.ftol, options.xtol, options.gtol), options.max_nfev,
-            options.scale_covar, out.covar is not None,
+            options.scale_covar, out.covar is not None, self.hard,
         )  # fmt: skip
+        self.hard |= hard
         out.values[...], out.stderr[...], out.status[...] = values.T, stderr.T, status
         if out.covar is not None:
             out.covar[...] = np.moveaxis(covar, 0, -1)

@@ -4,9 +4,10 @@ Scalar source from a graph: one plain loop over the points, for a compiler of nu
 What is emitted is straight-line code on generated names: numbers that the points share are computed before the loop, every
 common subexpression once, and each derivative next to the value it shares its parts with. The function is
 
-    kern(X, o, p, y, w, r, J) -> chi2,  with  r[i] = (y[i] - f) w[i]  and  J[k, i] = w[i] df/dp_k,
+    kern(X, o, n, p, y, w, W, b) -> chi2,  with  W[b + k, i] = w[i] df/dp_k  and  W[b + M, i] = (y[i] - f) w[i]  for i < n,
 
-where ``X[j, o + i]`` is coordinate j of point i and ``p`` holds the free parameters, then the known ones.
+where ``X[j, o + i]`` is coordinate j of point i and ``p`` holds the M free parameters, then the known ones. ``o`` and ``n`` are unsigned:
+an index that may be negative keeps a compiler from taking several points at once.
 """
 
 from __future__ import annotations
@@ -136,16 +137,17 @@ class _Scalar:
         for i in order:
             if i in needed and i not in self.text:
                 self._statement(i)
-        lines = ["def kern(X, o, p, y, w, r, J):", "    n = y.shape[0]"]
+        lines = ["def kern(X, o, n, p, y, w, W, b):", f"    jr = b + {len(slots)}"]
+        lines += [f"    j{k} = b + {k}" for k in range(len(slots))]
         lines += [f"    {line}" for line in self.before]
         lines += ["    for i in range(n):", "        wi = w[i]"]
         lines += [f"        {line}" for line in self.inside]
-        lines.append(f"        r[i] = (y[i] - {self._number(root)}) * wi")
+        lines.append(f"        W[jr, i] = (y[i] - {self._number(root)}) * wi")
         for k, d in enumerate(slots):
-            lines.append(f"        J[{k}, i] = " + ("0.0" if d is None else "wi" if self.text[d] == "1.0" else f"wi * {self._number(d)}"))
+            lines.append(f"        W[j{k}, i] = " + ("0.0" if d is None else "wi" if self.text[d] == "1.0" else f"wi * {self._number(d)}"))
         # a loop of its own, which writes nothing: in one that does, the compiler tests at run time whether arrays overlap, and the
         # order of the sum depends on where they lie
-        lines += ["    chi2 = 0.0", "    for i in range(n):", "        chi2 += r[i] * r[i]", "    return chi2"]
+        lines += ["    chi2 = 0.0", "    for i in range(n):", "        chi2 += W[jr, i] * W[jr, i]", "    return chi2"]
         without = tuple(name for name, d in zip(self.free, slots, strict=True) if d is None)
         source = "\n".join(lines) + "\n"
         return ScalarKernel(source, tuple(self.functions), self.coordinates, tuple(self.rows), self.free, self.known, without)

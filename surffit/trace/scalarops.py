@@ -14,6 +14,7 @@ from .builder import BOOL, COMPLEX, Builder
 
 BUILTINS = MappingProxyType({
     "range": range, "abs": abs, "complex": complex, "nan": math.nan, "inf": math.inf, "math": math, "cmath": cmath,
+    "exp": math.exp,
 })  # fmt: skip
 """Names that every kernel may use."""
 
@@ -35,7 +36,7 @@ _REAL = {
     "fmax": "({0} if ({0} >= {1} or {1} != {1}) else {1})", "fmin": "({0} if ({0} <= {1} or {1} != {1}) else {1})",
     "max": "({1} if {1} > {0} else {0})", "min": "({1} if {1} < {0} else {0})",
     "heaviside": "({1} if {0} == 0.0 else (1.0 if {0} > 0.0 else (0.0 if {0} < 0.0 else {0})))",
-    "expit": "1.0 / (1.0 + math.exp(-{0}))", "exp10": "10.0 ** {0}", "exp2": "2.0 ** {0}",
+    "expit": "1.0 / (1.0 + exp(-{0}))", "exp10": "10.0 ** {0}", "exp2": "2.0 ** {0}",
     "logit": "math.log({0} / (1.0 - {0}))", "cbrt": "math.copysign(abs({0}) ** 0.3333333333333333, {0})",
     "log2": "math.log({0}) * 1.4426950408889634", "arctan2": "math.atan2({0}, {1})",
     "np.sinc": "(1.0 if {0} == 0.0 else math.sin(3.141592653589793 * {0}) / (3.141592653589793 * {0}))",
@@ -133,7 +134,8 @@ def operation(builder: Builder, i: int, texts: list[str]) -> tuple[str, tuple[st
         text = _REAL[name].format(*texts)
         return text, (("floor",) if "f_floor" in text else ())
     if name in _LIBRARY:
-        return f"math.{_LIBRARY[name]}({', '.join(texts)})", ()
+        # the compiler's side puts its own in the place of exp
+        return f"{'' if name == 'exp' else 'math.'}{_LIBRARY[name]}({', '.join(texts)})", ()
     if name in FUNCTIONS:
         return f"f_{name}({', '.join(texts)})", (name,)
     raise _missing(op)

@@ -163,3 +163,55 @@ def test_the_same_model_compiles_once(peaks):
 
     assert "compiled in" in fit(peaks[:2], model=other).engine_reason
     assert "compiled before" in fit(peaks[:2], model=other).engine_reason
+
+
+def test_an_exponential_for_all_numbers():
+    from numba import float64, njit, void
+
+    from surffit.batch.driver import FLAGS
+    from surffit.batch.exponential import exp
+
+    @njit(void(float64[::1], float64[::1]), error_model="numpy", fastmath=FLAGS)
+    def fill(x, out):
+        for i in range(x.shape[0]):
+            out[i] = exp(x[i])
+
+    odd = [np.nan, np.inf, -np.inf, 0.0, 709.78, 709.79, -745.2, -740.0, 1e308, -1e308, 1e-300]
+    x = np.concatenate([odd, np.random.default_rng(2).uniform(-700, 700, 20_000), np.random.default_rng(3).uniform(-1, 1, 20_000)])
+    out = np.empty_like(x)
+    fill(x, out)
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_almost_equal_nulp(out[11:], np.exp(x[11:]), 2)
+        np.testing.assert_array_equal(out[:11], np.exp(x[:11]))
+
+
+def decay(x, a, k, c):
+    return a * np.exp(-k * x) + c
+
+
+RNG = np.random.default_rng(11)
+NOTHING = {
+    "decay of noise": (decay, {"a": 1.0, "k": 1.0, "c": 0.0}, RNG.normal(size=(200, 50)), np.linspace(0, 5, 50)),
+    "peak in noise": (peak, {"amp": 1.0, "cen": 20.0, "sig": 1.0, "c": 0.0}, RNG.normal(size=(200, 50)), X),
+    "straight line": (decay, {"a": 1.0, "k": 1.0, "c": 0.0}, 3.0 * np.linspace(0, 5, 50) + np.zeros((2, 1)), np.linspace(0, 5, 50)),
+}
+
+
+@pytest.mark.parametrize("case", NOTHING)
+def test_nonsense_is_no_success(case):
+    func, start, data, x = NOTHING[case]
+    model = sf.SurfaceModel(func)
+    maps = fit_many(model, data, axis=-1, params=model.make_params(**start), engine="traced", coords={"x": x}).maps
+    failed = 0
+    for q in range(len(data)):
+        if not Status(int(maps.status[q])).success:
+            failed += 1
+            continue
+        # what is called a success is a minimum: no point close by, by stderr, is better
+        error, best = maps.stderr[:, q], maps.values[:, q]
+        for k in np.flatnonzero(np.isfinite(error) & (error > 0)):
+            for side in (-1e-2, 1e-2):
+                moved = best.copy()
+                moved[k] += side * error[k]
+                assert np.sum((data[q] - func(x, *moved)) ** 2) >= maps.chisqr[q] * (1 - 1e-9)
+    assert failed == len(data) if case == "straight line" else failed > 0

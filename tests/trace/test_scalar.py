@@ -34,8 +34,12 @@ def outputs(builder, node, names, coords, values, hoist):
         program = compile_program(builder, builder.node(i), nonlinear=(), linear=())
         rows.append(np.broadcast_to(program.value([], [], [], arrays), n).astype(float))
     X = np.ascontiguousarray(rows, dtype=float)
-    r, J = np.empty(n), np.empty((len(names), n))
-    chi2 = _compiled(kernel)[0](X, 0, np.array(values, dtype=float), np.zeros(n), np.ones(n), r, J)
+    W = np.full((len(names) + 3, n + 2), 7.0)
+    chi2 = _compiled(kernel)[0](X, 0, n, np.array(values, dtype=float), np.zeros(n), np.ones(n), W, 1)
+    assert (W[0] == 7.0).all()
+    assert (W[-1] == 7.0).all()
+    assert (W[:, n:] == 7.0).all()
+    J, r = W[1 : len(names) + 1, :n], W[len(names) + 1, :n]
     assert chi2 == pytest.approx(np.sum(r**2), rel=1e-12, nan_ok=True)
     return -r, J
 
