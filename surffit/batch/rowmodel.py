@@ -16,6 +16,7 @@ from .task import Task
 __all__ = ["RowModel"]
 
 STEP = 1e-3  # of differences, in units of the visible step: the best for four points
+ROUND = 1e-11  # of a parameter: shorter steps drown in its rounding; one far from zero (a date) may be seen to move by no more
 IMAGINARY = 1e-40  # complex step: its square is nothing beside 1
 
 
@@ -190,7 +191,7 @@ class RowModel:
     ) -> np.ndarray:
         """Four points around p, or two to the inner side of a bound."""
         h = np.full(len(p), STEP * self._scale[k])
-        h = 2.0 ** np.floor(np.log2(np.maximum(h, 1e-7 * np.abs(p[:, k]))))
+        h = 2.0 ** np.floor(np.log2(np.maximum(h, ROUND * np.abs(p[:, k]))))
         low, high = p[:, k] - 2 * h < lower[:, k], p[:, k] + 2 * h > upper[:, k]
 
         def at(shift: np.ndarray) -> np.ndarray:
