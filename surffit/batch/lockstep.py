@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..exceptions import DataError
 from ..solve.status import Status
 from .candidates import has_guess
 from .cube import Rows
@@ -30,6 +31,8 @@ def offer(task: Task, name: str) -> LockstepEngine | str:
         return f"{', '.join(lacking)} {'has' if len(lacking) == 1 else 'have'} no start, and without a graph it isn't known what is linear"
     try:
         model = RowModel(task, probe_of(task))
+    except DataError:
+        raise
     except Exception as err:  # noqa: BLE001 - the model is tried out here for the first time; what it raises, one fit says better
         return f"the model could not be tried out ({type(err).__name__}: {err})"
     if model.way == "one by one":

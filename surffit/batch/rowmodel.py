@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.bind_numeric import resolver
 from ..core.structure import evaluate, same
+from ..exceptions import DataError
 from ..trace import numeric
 from ..trace.emit import compile_rows
 from .task import Task
@@ -146,7 +147,11 @@ class RowModel:
     def _one_by_one(self, p: np.ndarray, known: np.ndarray, x: tuple[np.ndarray, ...]) -> np.ndarray:
         out = np.empty((len(p), x[0].shape[-1] if x else 1))
         for q in range(len(p)):
-            out[q] = self._call(p[q].tolist(), known[q].tolist(), tuple(a if a.ndim == 1 else a[q] for a in x))
+            found = self._call(p[q].tolist(), known[q].tolist(), tuple(a if a.ndim == 1 else a[q] for a in x))
+            if found is None:
+                msg = f"{self.task.model.name} returned None; let it return its values"
+                raise DataError(msg)
+            out[q] = found
         return out
 
     # ---- derivatives without a graph -----------------------------------------------------------------------------------
