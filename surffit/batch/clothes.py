@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -114,7 +115,7 @@ def undress(data: Any, axis: Any = None, dim: Any = None) -> Clothes:
     elif isinstance(data, np.ma.MaskedArray):
         inner, mask = data.data, None if data.mask is np.ma.nomask else np.ma.getmaskarray(data)
         own = np.zeros(data.shape, dtype=bool) if mask is None else mask
-        whole = lambda out: np.ma.MaskedArray(out, mask=own)  # noqa: E731
+        whole = partial(np.ma.MaskedArray, mask=own)
     elif hasattr(data, "unmasked") and hasattr(data, "mask"):
         inner, mask = data.unmasked, np.broadcast_to(np.asarray(data.mask, dtype=bool), data.shape)
         unit = getattr(inner, "unit", None)
@@ -122,16 +123,28 @@ def undress(data: Any, axis: Any = None, dim: Any = None) -> Clothes:
         whole = lambda out: type(data)(out if unit is None else out * unit, mask=mask)  # noqa: E731
     elif hasattr(data, "unit") and hasattr(data, "to_value"):
         inner, unit = data.value, data.unit
-        whole = lambda out: out * unit  # noqa: E731
+        whole = partial(_times, unit)
     elif is_series(data):
         inner = data.to_numpy()
         if inner.dtype.kind == "O":  # missing numbers of pandas' own types
-            inner = data.to_numpy(dtype=float, na_value=np.nan)
+            try:
+                inner = data.to_numpy(dtype=float, na_value=np.nan)
+            except (TypeError, ValueError) as err:
+                msg = f"data holds values that aren't numbers ({err}); leave out such columns, e.g. by data.select_dtypes('number')"
+                raise DataError(msg) from err
     array = _real(inner)
     axes = fit_axes(axis, array)
     if is_series(data):
         map_wrap, whole = _labelled(data, axes)
     return Clothes(array, axes, None, mask, sigma, unit, data, map_wrap, whole)
+
+
+def _refilled(template: Any, out: np.ndarray) -> Any:
+    return template.copy(data=out)
+
+
+def _times(unit: Any, out: np.ndarray) -> Any:
+    return out * unit
 
 
 def _same(out: np.ndarray) -> np.ndarray:
@@ -174,7 +187,8 @@ def fit_axes(axis: Any, array: np.ndarray) -> tuple[int, ...]:
         msg = f"axis={axis!r} names an axis twice; give each fit axis once"
         raise DataError(msg)
     if any(array.shape[a] == 0 for a in axes):
-        msg = f"data of shape {array.shape} have no points along axis {axis!r}; there is nothing to fit"
+        where = f"axis {axes[0]}" if len(axes) == 1 else f"axes {axes}"
+        msg = f"data of shape {array.shape} have no points along {where}; there is nothing to fit"
         raise DataError(msg)
     return axes
 
@@ -208,7 +222,7 @@ def _from_dataarray(data: Any, axis: Any, dim: Any) -> Clothes:
     template.name = None
     template.attrs = {name: value for name, value in data.attrs.items() if name not in OF_VALUES}
     shell = data.copy(data=np.broadcast_to(np.zeros((), dtype=np.int8), data.shape))
-    return Clothes(array, axes, dims, None, None, None, data, lambda out: template.copy(data=out), lambda out: shell.copy(data=out))
+    return Clothes(array, axes, dims, None, None, None, data, partial(_refilled, template), partial(_refilled, shell))
 
 
 def _from_nddata(data: Any) -> tuple[Any, Any, Any, Any, Wrap]:
@@ -239,11 +253,11 @@ def _from_nddata(data: Any) -> tuple[Any, Any, Any, Any, Wrap]:
 
 def _labelled(data: Any, axes: tuple[int, ...]) -> tuple[Wrap, Wrap]:
     """Maps of a DataFrame are Series: one element per column (fits along the rows) or per row."""
-    same = type(data)
+    same: Callable[..., Any] = type(data)
     if data.ndim == 1:
-        return _same, lambda out: same(out, index=data.index, name=data.name)
+        return _same, partial(same, index=data.index, name=data.name)
     if len(axes) == 2:
-        return _same, lambda out: same(out, index=data.index, columns=data.columns)
+        return _same, partial(same, index=data.index, columns=data.columns)
     labels = data.columns if axes == (0,) else data.index
-    series = data._constructor_sliced
-    return lambda out: series(out, index=labels), lambda out: same(out, index=data.index, columns=data.columns)
+    series: Callable[..., Any] = data._constructor_sliced
+    return partial(series, index=labels), partial(same, index=data.index, columns=data.columns)

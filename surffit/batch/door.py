@@ -25,7 +25,7 @@ from .task import Options, Task
 if TYPE_CHECKING:
     import lmfit
 
-__all__ = ["make_task", "open_cube"]
+__all__ = ["make_task", "open_cube", "structure_of"]
 
 
 def open_cube(
@@ -133,7 +133,7 @@ def make_task(
     if not free:
         msg = f"every parameter of {model.name} is fixed; nothing to fit: let one vary"
         raise ParameterError(msg)
-    structure = _structure(model, given.params, source, coordinates, opts)
+    structure = structure_of(model, given.params, source, coordinates, opts)
     linear = _linear(model, structure, free)
     tied = tuple(name for name, par in given.params.items() if par.expr)
     known = tuple(name for name in given.params if name not in free and name not in tied)
@@ -144,7 +144,7 @@ def make_task(
     )  # fmt: skip
 
 
-def _structure(
+def structure_of(
     model: Any, params: lmfit.Parameters, source: Source, coordinates: tuple[str, ...], opts: Mapping[str, Any]
 ) -> Structure | None:
     """The graph, compared with the function on the points of one data set; None where there is none, or it says something else."""

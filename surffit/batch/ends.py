@@ -11,7 +11,7 @@ from .maps import Maps
 from .task import Options
 from .walk import Ended, cholesky, solved, sums
 
-__all__ = ["fill", "held_at"]
+__all__ = ["PIVOT", "by_qr", "fill", "held_at"]
 
 PIVOT = 1e-8  # squared, of unit-norm columns: below, the sums of products have lost too many digits
 UNDETERMINED = 1e-10  # share of a parameter in the null space above which it is undetermined
@@ -79,7 +79,7 @@ def fill(
     poor = np.flatnonzero(~(least > PIVOT) & free.any(axis=1))
     condition, length = np.ones(n), np.zeros(n)
     for q in poor.tolist():
-        found = _by_qr(J[q], r[q], np.flatnonzero(free[q]))
+        found = by_qr(J[q], r[q], np.flatnonzero(free[q]))
         if found is None:
             continue
         inverse[q], step[q], lost, rank[q], condition[q], length[q] = found
@@ -114,7 +114,7 @@ def fill(
         out.covar[..., index] = np.moveaxis(covar, 0, -1)
 
 
-def _by_qr(J: np.ndarray, r: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, float, float] | None:
+def by_qr(J: np.ndarray, r: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, float, float] | None:
     """Inverse of J J', step, undetermined parameters, rank, condition and length of the step of one fit, by orthogonal transformations."""
     f = factor(np.ascontiguousarray(J[free]))
     if f is None or not f.rank:

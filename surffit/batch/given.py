@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -161,10 +162,11 @@ def _from_batch(batch: Any, shape: tuple[int, ...]) -> tuple[lmfit.Parameters, d
     n = int(np.prod(shape))
     maps: dict[str, dict[str, np.ndarray]] = {}
     for name in (*task.free, *task.known):
-        ends = {"min": task.lower[name], "max": task.upper[name], "value": task.value[name]}
+        # one from a file has forgotten where its fits began
+        ends = {"min": task.lower[name], "max": task.upper[name], "value": task.value.get(name, np.nan)}
         maps[name] = {end: np.array(number, dtype=float) for end, number in ends.items() if isinstance(number, np.ndarray)}
     for name, row in zip(task.free, batch.maps.values, strict=True):
-        maps[name]["value"] = np.where(np.isfinite(row), row, np.broadcast_to(task.value[name], (n,)))
+        maps[name]["value"] = np.where(np.isfinite(row), row, np.broadcast_to(task.value.get(name, np.nan), (n,)))
     return copy_parameters(task.params), maps
 
 
@@ -184,6 +186,8 @@ def _enter(
         for end in ENDS:
             if found.get(end) is not None:
                 found[end] = _number(name, end, found[end])
+        if found.get("expr") is not None:
+            _refuse_expression(name, found["expr"], params)
         if found.get("expr") and "value" in arrays:
             msg = f"params[{name!r}] has an expression and a map of values; give one of them"
             raise ParameterError(msg, name=name)
@@ -221,11 +225,36 @@ def _entry(name: str, entry: Any) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if value is not None or key in ("min", "max")}
 
 
+def _refuse_expression(name: str, expr: Any, params: lmfit.Parameters) -> None:
+    """What is no formula of the parameters and the functions that expressions know."""
+    if isinstance(expr, str) and not expr.strip():
+        return  # lmfit's way to take an expression away
+    if not isinstance(expr, str):
+        msg = f"params[{name!r}]: expr is {expr!r}; give text, one expression for all data sets, such as '2*a'"
+        raise ParameterError(msg, name=name)
+    try:
+        tree = ast.parse(expr.strip(), mode="eval")
+    except (SyntaxError, ValueError) as err:
+        msg = f"params[{name!r}]: expr={expr!r} is no formula (syntax error); write it as in Python, such as '2*a'"
+        raise ParameterError(msg, name=name, expr=expr) from err
+    known = {*params, *params._asteval.symtable}
+    local = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id not in known | local:
+            close = get_close_matches(node.id, params, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"the parameters are {', '.join(params)}"
+            msg = f"params[{name!r}]: expr has {node.id!r}, which is neither a parameter nor a function that expressions know; {hint}"
+            raise ParameterError(msg, name=name, unknown=node.id)
+
+
 def _number(name: str, end: str, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError) as err:
-        msg = f"params[{name!r}]: {end} is {value!r}; give a number, or an array with one per data set"
+        remedy = "give a number, or an array with one per data set"
+        if hasattr(value, "to_value"):
+            remedy += "; parameters have no units, so take .to_value(unit) in those of the data and coordinates"
+        msg = f"params[{name!r}]: {end} is {value!r}; {remedy}"
         raise ParameterError(msg, name=name) from err
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..exceptions import DataError
 from ..solve.status import Status
+from .candidates import has_guess
 from .cube import Rows
 from .ends import fill
 from .maps import Maps
+from .refine import refine
 from .rowmodel import RowModel
 from .searching import Searching
 from .stack import stacks
@@ -22,8 +25,14 @@ def offer(task: Task, name: str) -> LockstepEngine | str:
     """What traces, and what takes parameters as columns."""
     if not task.free:
         return "no parameter is free"
+    lacking = _unknown_starts(task)
+    if lacking:
+        # a single fit finds out by differences which parameters are linear
+        return f"{', '.join(lacking)} {'has' if len(lacking) == 1 else 'have'} no start, and without a graph it isn't known what is linear"
     try:
         model = RowModel(task, probe_of(task))
+    except DataError:
+        raise
     except Exception as err:  # noqa: BLE001 - the model is tried out here for the first time; what it raises, one fit says better
         return f"the model could not be tried out ({type(err).__name__}: {err})"
     if model.way == "one by one":
@@ -31,6 +40,14 @@ def offer(task: Task, name: str) -> LockstepEngine | str:
     how = {"graph": "exact derivatives", "complex-step": "derivatives by complex step", "differences": "derivatives by differences"}
     taken = "the traced model" if model.way == "graph" else "the function takes parameters as columns"
     return LockstepEngine(task, model, f"{taken}, {how[model.derivatives]}")
+
+
+def _unknown_starts(task: Task) -> list[str]:
+    """Searched parameters that begin nowhere in any data set, and for which no start will be found."""
+    if isinstance(task.options.start, str) or has_guess(task.model):
+        return []
+    chosen = task.options.start or {}
+    return [name for name in task.nonlinear if name not in chosen and not np.isfinite(task.value[name]).any()]
 
 
 class LockstepEngine(Searching):
@@ -71,4 +88,5 @@ class LockstepEngine(Searching):
             some, nobs = stack.take(enough), nobs[enough]
             at = some.index
             end = walk(self.model, some, start[at], known[at], lower[at], upper[at], self.linear, self.task.options)
+            refine(self.model, some, end, known[at], lower[at], upper[at])
             fill(out, at, end, start[at], lower[at], upper[at], nobs, self.nonlinear, self.task.options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
 
@@ -99,6 +100,19 @@ class BatchResult(MapsByName):
         self.engine, self.engine_reason, self.complete, self.elapsed = engine.name, engine.reason, complete, elapsed
         self._whole, self._axes, self.units = whole, axes, dict(units or {})
         self._found: dict[str, Any] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # the graph has locks, and what is compiled belongs to this process
+        found = {name: value for name, value in self._found.items() if name.startswith("tied ")}
+        return {**self.__dict__, "_found": found, "task": replace(self.task, structure=None), "_traced": self.task.structure is not None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.__dict__.pop("_traced", False):
+            from .door import structure_of
+
+            task = self.task
+            self.task = replace(task, structure=structure_of(task.model, task.params, task.source, task.coordinates, task.opts))
 
     # ---- what the engines filled in ------------------------------------------------------------------------------------
 

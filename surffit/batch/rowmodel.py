@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.bind_numeric import resolver
 from ..core.structure import evaluate, same
+from ..exceptions import DataError
 from ..trace import numeric
 from ..trace.emit import compile_rows
 from .task import Task
@@ -16,6 +17,7 @@ from .task import Task
 __all__ = ["RowModel"]
 
 STEP = 1e-3  # of differences, in units of the visible step: the best for four points
+ROUND = 1e-11  # of a parameter: shorter steps drown in its rounding; one far from zero (a date) may be seen to move by no more
 IMAGINARY = 1e-40  # complex step: its square is nothing beside 1
 
 
@@ -145,7 +147,11 @@ class RowModel:
     def _one_by_one(self, p: np.ndarray, known: np.ndarray, x: tuple[np.ndarray, ...]) -> np.ndarray:
         out = np.empty((len(p), x[0].shape[-1] if x else 1))
         for q in range(len(p)):
-            out[q] = self._call(p[q].tolist(), known[q].tolist(), tuple(a if a.ndim == 1 else a[q] for a in x))
+            found = self._call(p[q].tolist(), known[q].tolist(), tuple(a if a.ndim == 1 else a[q] for a in x))
+            if found is None:
+                msg = f"{self.task.model.name} returned None; let it return its values"
+                raise DataError(msg)
+            out[q] = found
         return out
 
     # ---- derivatives without a graph -----------------------------------------------------------------------------------
@@ -190,7 +196,7 @@ class RowModel:
     ) -> np.ndarray:
         """Four points around p, or two to the inner side of a bound."""
         h = np.full(len(p), STEP * self._scale[k])
-        h = 2.0 ** np.floor(np.log2(np.maximum(h, 1e-7 * np.abs(p[:, k]))))
+        h = 2.0 ** np.floor(np.log2(np.maximum(h, ROUND * np.abs(p[:, k]))))
         low, high = p[:, k] - 2 * h < lower[:, k], p[:, k] + 2 * h > upper[:, k]
 
         def at(shift: np.ndarray) -> np.ndarray:

@@ -85,8 +85,8 @@ class Starts:
         """The grid's candidates (K, M), nan where a parameter has its own start."""
         how, task = self.how, self.task
         if how is None or (isinstance(how, str) and how in STARTS):
-            if how in ("guess", "grid") and not has_guess(task.model):
-                msg = f'{task.model.name} has no guess(), which start="{how}" asks; give starts in params, or start={{name: candidates}}'
+            if how == "guess" and not has_guess(task.model):
+                msg = f'{task.model.name} has no guess(), which start="guess" asks; give starts in params, or start={{name: candidates}}'
                 raise ParameterError(msg)
             if how in ("coarse", "neighbours") and not getattr(task.source, "map_shape", ()):
                 msg = f'start="{how}" needs a map of data sets, whose neighbours are known; groups of a table have none: leave start=None'
@@ -147,8 +147,6 @@ class Starts:
             whole = np.isfinite(found).all(axis=1)
             start[np.ix_(whole, self.nonlinear)] = found[np.ix_(whole, self.nonlinear)]
         missing = ~np.isfinite(start)
-        if self.how == "grid":
-            missing[:] = True
         missing[:, self.linear] = False
         lacking = np.flatnonzero(missing.any(axis=1) & (rows.status == 0))
         if not len(lacking) or not has_guess(self.task.model):

@@ -35,7 +35,7 @@ class Options:
     nsigma : float
     maxiters : int
         Largest number of points (of passes, with `clip_all`) dropped from a data set.
-    start : None, "guess", "grid", "coarse", "neighbours"
+    start : None, "guess", "coarse", "neighbours"
         Where starts come from.
     max_nfev : int
     ftol, xtol, gtol : float

@@ -20,6 +20,7 @@ __all__ = ["Ended", "cholesky", "linear_solve", "solved", "sums", "walk", "weigh
 START = 1e-3  # damping
 STUCK = 1e16
 VANISHED = 1e-30  # of the data's own sum of squares: an exact fit
+NEAR = 1e-8  # of chi-square: what a step gains that is small against the parameters
 COLUMN = 1e-12  # of the largest a column has been: below, it is damped by that
 PIVOT = 1e-12  # of unit-norm linear columns, to be solved for
 
@@ -217,7 +218,9 @@ def walk(
         better = going & sound & (cn <= c)
         act = c - cn
         status[better & (act <= ftol * c) & (pred <= ftol * c)] |= np.uint32(Status.CONVERGED_FTOL)
-        status[better & (moved <= xtol**2 * _dot(diag * p, p)) & (lam <= 1)] |= np.uint32(Status.CONVERGED_XTOL)
+        # far from zero a step may be small against the parameter, and long against its error
+        tiny = (moved <= xtol**2 * _dot(diag * p, p)) & (pred <= NEAR * c)
+        status[better & tiny & (lam <= 1)] |= np.uint32(Status.CONVERGED_XTOL)
         worse = going & ~better
         status[worse & ~wrong & (pred >= 0) & (pred <= ftol * c)] |= np.uint32(Status.CONVERGED_FTOL)
         lam = np.where(better & (act > 0.25 * pred), 0.1 * lam, np.where(worse, 10 * lam, lam))

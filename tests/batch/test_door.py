@@ -444,3 +444,49 @@ def test_the_data_are_never_copied(dtype):
             tracemalloc.stop()
         maps = sum(getattr(batch.maps, name).nbytes for name in ("values", "stderr", "chisqr", "nobs", "nfree", "nfev", "status"))
         assert peak_bytes - maps < min(0.4 * data.nbytes, 6e6), peak_bytes - maps
+
+
+@pytest.mark.parametrize(
+    ("expr", "words"),
+    [
+        ("2*zz", "neither a parameter nor a function"),
+        ("2*", "syntax error"),
+        ("bb*2", "did you mean 'b'"),
+        (np.array(["a", "b"]), "one expression for all"),
+    ],
+)
+def test_an_expression_that_is_none(cube, expr, words):
+    with pytest.raises(ParameterError, match=words):
+        sf.fit_many(line, cube, t=T, params={"a": {"expr": expr}})
+
+
+def test_expressions_may_use_functions_and_generators(cube):
+    batch = sf.fit_many(line, cube, t=T, params={"a": {"expr": "sum([b * k for k in (1, 2)]) + sqrt(4) - 2"}})
+    assert batch.values["a"] == pytest.approx(3 * batch.values["b"])
+
+
+def test_words_for_what_is_no_number(cube):
+    units = pytest.importorskip("astropy.units")
+    with pytest.raises(ParameterError, match="to_value"):
+        sf.fit_many(line, cube, t=T, params={"b": 3 * units.s})
+    with pytest.raises(DataError, match="select_dtypes"):
+        sf.fit_many(line, pd.DataFrame(cube[:, :, 0]).assign(name="x"), t=T)
+    with pytest.raises(DataError, match="along axis 0;"):
+        sf.fit_many(line, np.zeros((0, 4)), t=np.zeros(0))
+
+
+def test_a_function_that_returns_nothing(cube):
+    def forgot(t, a, b):
+        a + b * t
+
+    with pytest.raises(DataError, match="returned None"):
+        sf.fit_many(forgot, cube, t=T, params={"a": 1.0, "b": 1.0})
+
+
+def test_starts_from_a_saved_batch(cube, tmp_path):
+    batch = sf.fit_many(peak, cube, x=T, params={"center": 6.0, "width": 3.0})
+    batch.save(tmp_path / "batch.npz")
+    again = sf.fit_many(peak, cube, x=T, params=sf.load(tmp_path / "batch.npz"))
+    done = batch.success & again.success
+    assert done.any()
+    assert again.chisqr[done] == pytest.approx(batch.chisqr[done], rel=1e-6)

@@ -181,3 +181,43 @@ def test_pulls():
     assert np.mean(batch.maps.chisqr / batch.maps.nfree) == pytest.approx(1.0, abs=0.01)
     wrong = fitted(peak, data, sigma=0.12, scale_covar=False)  # the check sees an error of 20 %
     assert (np.abs(((wrong.maps.values - np.array(truth)[:, None]) / wrong.maps.stderr).std(axis=1) - 1) > 0.03).all()
+
+
+def moved_peak(t, height, centre, width, level):
+    if np.any(t < 0):
+        raise ValueError
+    return peak(t, height, centre, width, level)
+
+
+def test_times_far_from_zero_cost_no_digits():
+    rng = np.random.default_rng(8)
+    t = np.arange(10.0)
+    data = 5 + 0.3 * t[:, None] + rng.normal(0, 0.2, (10, 20))
+    near = sf.fit_many(lambda t, a, b: a + b * t, data, t=t, engine="lockstep")
+    far = sf.fit_many(lambda t, a, b: a + b * t, data, t=t + 1.7e9, engine="lockstep")
+    assert far.success.all()
+    assert np.abs((far.values["b"] - near.values["b"]) / near.stderr["b"]).max() < 1e-5
+    assert far.stderr["b"] == pytest.approx(near.stderr["b"], rel=1e-5)
+
+
+@pytest.mark.parametrize("model", [peak, moved_peak])
+def test_a_peak_far_from_zero(model):
+    t, day = np.linspace(0, 10, 41), 1.7e9
+    data = peak(t, 5.0, 5.0, 1.3, 1.0)[:, None] + np.random.default_rng(9).normal(0, 0.05, (41, 10))
+    start = {"height": 4.0, "width": 1.0, "level": 0.5}
+    name = "x" if model is peak else "t"
+    near = sf.fit_many(peak, data, x=(t + day) - day, params={**start, "centre": 4.0})
+    far = sf.fit_many(model, data, coords={name: t + day}, params={**start, "centre": day + 4.0}, engine="lockstep")
+    assert far.success.all()
+    assert not far.where("RANK_DEFICIENT").any()
+    for par in ("height", "width", "level"):
+        assert np.abs((far.values[par] - near.values[par]) / near.stderr[par]).max() < 1e-5
+        assert far.stderr[par] == pytest.approx(near.stderr[par], rel=1e-5)
+
+
+def test_without_a_graph_unknown_starts_are_left_to_single_fits(data):
+    batch = sf.fit_many(opaque, data[:6], axis=-1, x=X, params=STARTS)
+    assert batch.engine == "loop"
+    assert "height, level have no start" in batch.engine_reason
+    assert batch.success.all()
+    assert batch.chisqr == pytest.approx(fitted(peak, data[:6]).chisqr, rel=1e-6)

@@ -1,5 +1,8 @@
 """Answers come back in the container of the data, with its names, labels and units."""
 
+import copy
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -117,3 +120,25 @@ def test_fixed_values_and_bounds_of_one_data_set(cube):
     assert one.params["slope"].value == batch.values["slope"][1, 2] == 2.2
     assert batch.to_lmfit((0, 0)).params["slope"].min == -np.inf
     assert batch.tidy().query("at_bound")[["dim_0", "dim_1"]].to_numpy().tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize("kind", ["array", "masked", "xarray", "frame", "units"])
+@pytest.mark.parametrize("model", ["linear", "exponential"])
+def test_a_batch_travels_between_processes(kind, model):
+    t = np.arange(8.0)
+    data = 5 * np.exp(-t / 3)[:, None] + np.random.default_rng(2).normal(0, 0.01, (8, 3))
+    how = {"axis": 0, "x": t}
+    if kind == "masked":
+        data = np.ma.masked_greater(data, 4.99)
+    elif kind == "xarray":
+        data, how = pytest.importorskip("xarray").DataArray(data, dims=("x", "y"), coords={"x": t}), {"dim": "x"}
+    elif kind == "frame":
+        data = pd.DataFrame(data, columns=list("abc"))
+    elif kind == "units":
+        data = data * pytest.importorskip("astropy.units").K
+    batch = sf.fit_many(sf.get_model(model), data, covar=True, **how)
+    for again in (pickle.loads(pickle.dumps(batch)), copy.deepcopy(batch)):
+        assert again.summary() == batch.summary()
+        assert type(again.best_fit) is type(batch.best_fit)
+        assert np.array_equal(np.asarray(again.best_fit), np.asarray(batch.best_fit), equal_nan=True)
+        assert again.to_lmfit(1).params.valuesdict() == batch.to_lmfit(1).params.valuesdict()

@@ -31,7 +31,7 @@ def right(batch, scene):
     return np.mean(np.abs(batch.values["center"] - scene[0]) < 6 * batch.stderr["center"])
 
 
-@pytest.mark.parametrize("start", [None, "coarse", "neighbours", "grid"])
+@pytest.mark.parametrize("start", [None, "coarse", "neighbours"])
 def test_a_drifting_line_is_found_without_a_start(scene, start):
     assert right(fitted(scene, start=start), scene) > 0.995
 
