@@ -72,7 +72,7 @@ class Cluster:
     def __enter__(self) -> Cluster:
         from distributed import as_completed
 
-        self._collect = as_completed(raise_errors=False)
+        self._collect = as_completed(raise_errors=False, loop=self.client.loop)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,7 +1,5 @@
 """`fit_store`: the same numbers as `fit_many`, from files to files."""
 
-import subprocess
-import sys
 import textwrap
 import time
 
@@ -213,7 +211,7 @@ def test_errors_before_anything_is_written(tmp_path, array, named):
         assert not out.exists()
 
 
-def test_a_killed_fit_goes_on_and_ends_with_the_same_numbers(tmp_path, array, cube):
+def test_a_killed_fit_goes_on_and_ends_with_the_same_numbers(tmp_path, array, cube, forks):
     """The process dies in the middle, without any chance to tidy up."""
     # the third chunk it reads is its last
     text = textwrap.dedent(f"""
@@ -235,7 +233,7 @@ def test_a_killed_fit_goes_on_and_ends_with_the_same_numbers(tmp_path, array, cu
         model = sf.SurfaceModel(line, independent_vars=["t"])
         sf.fit_store({str(array)!r}, model, out={str(tmp_path / "fit.zarr")!r}, t=np.arange(6.0), workers=1)
         """)
-    assert subprocess.run([sys.executable, "-c", text], capture_output=True, check=False).returncode == -9
+    assert forks.run(text)[0] == -9
     out = tmp_path / "fit.zarr"
     times = {path: path.stat().st_mtime_ns for path in (out / "slope/c").rglob("*") if path.is_file()}
     assert len(times) == 2
