@@ -143,6 +143,12 @@ class TracedEngine(Searching):
             _plain(lower), _plain(upper), _plain(known), self.kind, (options.ftol, options.xtol, options.gtol), options.max_nfev,
             options.scale_covar, out.covar is not None,
         )  # fmt: skip
+        if options.scale_covar:
+            # as many points as parameters: there is no scatter to take the errors from
+            spent = out.nfree == 0
+            stderr[spent[:, None] & np.isfinite(stderr)] = np.nan
+            if out.covar is not None:
+                covar[spent] = np.nan
         out.values[...], out.stderr[...], out.status[...] = values.T, stderr.T, status
         if out.covar is not None:
             out.covar[...] = np.moveaxis(covar, 0, -1)
