@@ -8,6 +8,7 @@ was stored is computed twice. A chunk that fails, or kills its process, again an
 
 from __future__ import annotations
 
+import errno
 import time
 import traceback
 import warnings
@@ -28,6 +29,8 @@ from .tally import Tally, Telling
 __all__ = ["ChunkRun", "Record", "Work", "differences", "run_chunks"]
 
 SCHEMA = "surffit.chunks/1"
+# of errors in writing: they would befall every chunk
+FULL = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EROFS", "EFBIG")} - {None}
 # in a fingerprint: a digest of a little of the data
 SAMPLE = "sample of the data"
 
@@ -64,6 +67,8 @@ class Record:
     error : str
     refused : str
         What an argument is wrong with, if that is why it failed: no chunk can be fitted.
+    halted : str
+        Why nothing can be written, if that is why it failed: it isn't the chunk's fault.
     """
 
     number: int
@@ -72,6 +77,7 @@ class Record:
     flags: Mapping[int, int] = field(default_factory=dict)
     error: str = ""
     refused: str = ""
+    halted: str = ""
 
 
 @dataclass(eq=False)
@@ -105,7 +111,10 @@ def begin(work: Work, output: Output, chunk: Chunk, packed: Any, attempt: int) -
     if manifest.attempts(chunk.number) != attempt:
         # the scheduler has started it again, after a death
         return Record(chunk.number, "died")
-    manifest.begin(chunk.number)
+    try:
+        manifest.begin(chunk.number)
+    except OSError as err:
+        return Record(chunk.number, "failed", halted=err.strerror or str(err))
     try:
         return work.read(chunk, packed)
     except Exception as err:  # noqa: BLE001 -- whatever is wrong with one chunk, the others go on
@@ -120,6 +129,12 @@ def finish(work: Work, output: Output, chunk: Chunk, block: Any, workers: int = 
     try:
         maps = work.compute(chunk, block, workers)
         output.write(chunk, maps)
+    except OSError as err:
+        if err.errno not in FULL:
+            return _failed(output, chunk, err, t)
+        with suppress(OSError):
+            output.manifest.take_back(chunk.number)
+        return Record(chunk.number, "failed", halted=err.strerror or str(err))
     except Exception as err:  # noqa: BLE001 -- as above
         return _failed(output, chunk, err, t)
     output.manifest.done(chunk.number)
@@ -305,6 +320,9 @@ def _drive(work: Work, output: Output, executor: Any, max_attempts: int, progres
                 tally.count(chunk.size, record.flags)
                 report()
                 return
+            if record.halted:
+                msg = f"out={output.store!r} can't be written: {record.halted}; resume=True goes on once it can"
+                raise DataError(msg)
             if record.refused and not tally.chunks_done:
                 raise ParameterError(record.refused)
             if on_error == "raise":

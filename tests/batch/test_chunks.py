@@ -1,5 +1,6 @@
 """The chunk engine: a manifest, a resume after a kill, a quarantine; with work that needs no fit."""
 
+import errno
 import os
 import signal
 import textwrap
@@ -13,7 +14,7 @@ zarr = pytest.importorskip("zarr")
 from surffit import Status  # noqa: E402
 from surffit.batch.chunks import differences, run_chunks  # noqa: E402
 from surffit.batch.manifest import Manifest, State  # noqa: E402
-from surffit.batch.output import Variable, chunks_of  # noqa: E402
+from surffit.batch.output import Output, Variable, chunks_of  # noqa: E402
 from surffit.exceptions import DataError, ParameterError, SurffitWarning  # noqa: E402
 
 # what all tests compute; subprocesses run the same text
@@ -198,6 +199,26 @@ def test_results_without_a_variable_are_a_failure_that_says_so(tmp_path, log):
     ended = run(tmp_path, Short(log), max_attempts=1)
     assert len(ended.quarantined) == 8
     assert "returned no status" in ended.quarantined[0]
+
+
+def test_a_full_disk_stops_the_run_and_blames_no_chunk(tmp_path, log, monkeypatch):
+    write, left = Output.write, [3]
+
+    def full(self, chunk, maps):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, chunk, maps)
+
+    for _ in range(3):
+        monkeypatch.setattr(Output, "write", full)
+        with pytest.raises(DataError, match="can't be written: No space left on device; resume=True"):
+            run(tmp_path, Work(log), workers=1, resume=True)
+    monkeypatch.setattr(Output, "write", write)
+    ended = run(tmp_path, Work(log), resume=True)
+    assert ended.complete
+    assert not ended.quarantined
+    assert np.array_equal(stored(tmp_path, "value"), RIGHT)
 
 
 def test_wrong_words_are_refused(tmp_path, log):
