@@ -15,6 +15,7 @@ from ..exceptions import DataError, ParameterError
 from .given import open_params
 from .keywords import as_batch_model, check_options, refuse_ambiguous, sort_variables
 from .laid import put_back
+from .plan import OFFERS
 from .task import Options
 
 __all__ = ["INTEGERS", "BlockFit", "Call", "sort_call"]
@@ -182,11 +183,15 @@ def sort_call(
     words = {name: value for name, value in options.items() if name in known}
     words["clip"] = "studentized" if options.get("clip") is True else options.get("clip") or None
     check_options(Options(**words), options.get("nan_policy", "flag"), options.get("on_error", "flag"), bool(there))
+    engine = options.get("engine", "auto")
+    if engine != "auto" and engine not in OFFERS:
+        msg = f"engine={engine!r} is unknown; use 'auto' or one of {', '.join(map(repr, OFFERS))}"
+        raise ParameterError(msg)
     start = options.get("start")
     if isinstance(start, str) and start in ("coarse", "neighbours"):
         msg = (
             f"start={start!r} looks at neighbouring data sets across the whole map, but {where} sees one chunk at a time; "
-            "use start='grid' or give starts as maps in params"
+            "give starts as maps in params, or candidates by name: start={'name': [...]}"
         )
         raise ParameterError(msg, start=start)
     if isinstance(start, Mapping) and any(np.ndim(value) > 1 for value in start.values()):

@@ -8,16 +8,20 @@ was stored is computed twice. A chunk that fails, or kills its process, again an
 
 from __future__ import annotations
 
+import errno
 import time
 import traceback
+import warnings
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
-from ..exceptions import DataError, ParameterError
+from ..core.containers import users_line
+from ..exceptions import DataError, ParameterError, SurffitWarning
 from .manifest import State, stored_print
 from .output import Chunk, Output, Variable, location, need_zarr, what_is_there
 from .tally import Tally, Telling
@@ -25,6 +29,10 @@ from .tally import Tally, Telling
 __all__ = ["ChunkRun", "Record", "Work", "differences", "run_chunks"]
 
 SCHEMA = "surffit.chunks/1"
+# of errors in writing: they would befall every chunk
+FULL = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EROFS", "EFBIG")} - {None}
+# in a fingerprint: a digest of a little of the data
+SAMPLE = "sample of the data"
 
 
 class Work(Protocol):
@@ -57,6 +65,10 @@ class Record:
     flags : dict of int to int
         How many data sets ended with which status.
     error : str
+    refused : str
+        What an argument is wrong with, if that is why it failed: no chunk can be fitted.
+    halted : str
+        Why nothing can be written, if that is why it failed: it isn't the chunk's fault.
     """
 
     number: int
@@ -64,6 +76,8 @@ class Record:
     seconds: float = 0.0
     flags: Mapping[int, int] = field(default_factory=dict)
     error: str = ""
+    refused: str = ""
+    halted: str = ""
 
 
 @dataclass(eq=False)
@@ -85,6 +99,10 @@ class ChunkRun:
     quarantined: dict[int, str]
 
 
+class NoWorkers(Exception):
+    """The cluster has lost its workers, and none has come back."""
+
+
 def begin(work: Work, output: Output, chunk: Chunk, packed: Any, attempt: int) -> Any:
     """Count the attempt and read the block; a `Record` if there is nothing to do or it failed."""
     manifest, t = output.manifest, time.perf_counter()
@@ -93,7 +111,10 @@ def begin(work: Work, output: Output, chunk: Chunk, packed: Any, attempt: int) -
     if manifest.attempts(chunk.number) != attempt:
         # the scheduler has started it again, after a death
         return Record(chunk.number, "died")
-    manifest.begin(chunk.number)
+    try:
+        manifest.begin(chunk.number)
+    except OSError as err:
+        return Record(chunk.number, "failed", halted=err.strerror or str(err))
     try:
         return work.read(chunk, packed)
     except Exception as err:  # noqa: BLE001 -- whatever is wrong with one chunk, the others go on
@@ -108,6 +129,12 @@ def finish(work: Work, output: Output, chunk: Chunk, block: Any, workers: int = 
     try:
         maps = work.compute(chunk, block, workers)
         output.write(chunk, maps)
+    except OSError as err:
+        if err.errno not in FULL:
+            return _failed(output, chunk, err, t)
+        with suppress(OSError):
+            output.manifest.take_back(chunk.number)
+        return Record(chunk.number, "failed", halted=err.strerror or str(err))
     except Exception as err:  # noqa: BLE001 -- as above
         return _failed(output, chunk, err, t)
     output.manifest.done(chunk.number)
@@ -121,7 +148,7 @@ def finish(work: Work, output: Output, chunk: Chunk, block: Any, workers: int = 
 def _failed(output: Output, chunk: Chunk, err: Exception, t: float) -> Record:
     text = "".join(traceback.format_exception(err))
     output.manifest.failed(chunk.number, text)
-    return Record(chunk.number, "failed", time.perf_counter() - t, {}, text)
+    return Record(chunk.number, "failed", time.perf_counter() - t, {}, text, str(err) if isinstance(err, ParameterError) else "")
 
 
 def run_chunks(
@@ -139,6 +166,7 @@ def run_chunks(
     max_attempts: int = 2,
     client: Any = None,
     workers: int | None = None,
+    worker_timeout: float = 300.0,
     progress: Any = False,
     on_error: str = "flag",
 ) -> ChunkRun:
@@ -169,6 +197,8 @@ def run_chunks(
         Where to compute; by default the active client, if there is one, else threads of this process.
     workers : int, optional
         Threads of this process.
+    worker_timeout : float
+        How long a cluster that has no worker is waited for [s]; then the run ends with what is done, and warns.
     progress : bool or callable
         As in `fit_many`; `info` has ``chunks``, the numbers of those done and of those to do, too.
     on_error : {"flag", "raise"}
@@ -202,7 +232,7 @@ def run_chunks(
     else:
         from .cluster import Cluster
 
-        executor = Cluster(work, output, client)
+        executor = Cluster(work, output, client, worker_timeout)
     return _drive(work, output, executor, max_attempts, progress, on_error)
 
 
@@ -217,14 +247,26 @@ def _open(output: Output, fingerprint: dict[str, Any], resume: bool, make: Calla
         msg = f"out={output.store!r} holds {there}, so there is nothing to resume; pass another out"
         raise DataError(msg)
     if about is None:
-        make()
+        _make(make, output)
         return
-    found = differences(about["fingerprint"], fingerprint)
+    then, now = dict(about["fingerprint"]), dict(fingerprint)
+    if then.get(SAMPLE) is None or now.get(SAMPLE) is None:  # it lay in a chunk that couldn't be read
+        then.pop(SAMPLE, None)
+        now.pop(SAMPLE, None)
+    found = differences(then, now)
     if found:
         msg = f"out={output.store!r} holds another fit: {'; '.join(found[:3])}; pass the same arguments to resume, or another out"
         raise DataError(msg, differences=found)
     if not about["ready"]:
+        _make(make, output)
+
+
+def _make(make: Callable[[], None], output: Output) -> None:
+    try:
         make()
+    except OSError as err:
+        msg = f"out={output.store!r} can't be written: {err.strerror or err}"
+        raise DataError(msg) from err
 
 
 def differences(then: Any, now: Any, name: str = "") -> list[str]:
@@ -278,6 +320,11 @@ def _drive(work: Work, output: Output, executor: Any, max_attempts: int, progres
                 tally.count(chunk.size, record.flags)
                 report()
                 return
+            if record.halted:
+                msg = f"out={output.store!r} can't be written: {record.halted}; resume=True goes on once it can"
+                raise DataError(msg)
+            if record.refused and not tally.chunks_done:
+                raise ParameterError(record.refused)
             if on_error == "raise":
                 raise _error(chunk, record.error or "its process died", output)
             if attempts[chunk.number] >= max_attempts:
@@ -307,11 +354,18 @@ def _drive(work: Work, output: Output, executor: Any, max_attempts: int, progres
         except KeyboardInterrupt:
             complete = False
             # those that run finish and are stored
-            for record in executor.drain():
-                if record.end in ("done", "before"):
-                    tally.count(chunks[record.number].size, record.flags)
+            with suppress(NoWorkers):
+                for record in executor.drain():
+                    if record.end in ("done", "before"):
+                        tally.count(chunks[record.number].size, record.flags)
+        except NoWorkers as err:
+            complete = False
+            left = len(fresh) + len(alone) + executor.busy
+            msg = f"{err}; {left} of {len(chunks)} chunks are left: resume=True goes on with them, worker_timeout= waits longer"
+            warnings.warn(SurffitWarning(msg), stacklevel=users_line())
         except Exception:
-            deque(executor.drain(), maxlen=0)
+            with suppress(NoWorkers):
+                deque(executor.drain(), maxlen=0)
             raise
     states = manifest.states()
     left = [int(i) for i in np.flatnonzero(states == State.QUARANTINED)]

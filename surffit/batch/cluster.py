@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..exceptions import DataError
-from .chunks import Record, Work, begin, finish
+from .chunks import NoWorkers, Record, Work, begin, finish
 from .output import Chunk, Output
 
 __all__ = ["Cluster"]
@@ -39,32 +39,40 @@ class Cluster:
     When a worker dies, the scheduler starts its chunks again by itself. Those that had begun see from the manifest that they had, return
     "died" without computing, and are then run alone: one at a time, so that the next death tells which of them did it.
 
+    Parameters
+    ----------
+    work : Work
+    output : Output
+    client : distributed.Client
+    worker_timeout : float
+        How long a cluster without any worker is waited for [s].
+
     Attributes
     ----------
     room : int
         Chunks in hand at most: twice as many as there are threads.
     """
 
-    def __init__(self, work: Work, output: Output, client: Any) -> None:
+    def __init__(self, work: Work, output: Output, client: Any, worker_timeout: float = 300.0) -> None:
         import zarr.storage
         from distributed.protocol.pickle import dumps
 
         if isinstance(output.store, zarr.storage.MemoryStore | dict):
             msg = "out is in the memory of this process, which the workers don't share; give a path, or client=False"
             raise DataError(msg)
-        self.work, self.output, self.client = work, output, client
+        self.work, self.output, self.client, self.worker_timeout = work, output, client, worker_timeout
         self._key = uuid.uuid4().hex
         self._packed: bytes = dumps((work, output))  # functions of a script travel by value
         self._chunks: dict[str, Chunk] = {}
         self._attempt: dict[str, int] = {}
         self._never_began = Counter[int]()
         self._collect: Any = None
-        self._asked, self._room = -math.inf, 2
+        self._asked, self._threads, self._seen = -math.inf, 0, time.monotonic()
 
     def __enter__(self) -> Cluster:
         from distributed import as_completed
 
-        self._collect = as_completed(raise_errors=False)
+        self._collect = as_completed(raise_errors=False, loop=self.client.loop)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -75,9 +83,15 @@ class Cluster:
     @property
     def room(self) -> int:
         """Chunks in hand at most."""
+        return max(2, 2 * self._threads_now())
+
+    def _threads_now(self) -> int:
+        """Threads of all workers; asked for every two seconds."""
         if time.monotonic() > self._asked + 2.0:
-            self._asked, self._room = time.monotonic(), max(2, 2 * sum(self.client.nthreads().values()))
-        return self._room
+            self._asked, self._threads = time.monotonic(), sum(self.client.nthreads().values())
+            if self._threads:
+                self._seen = self._asked
+        return self._threads
 
     @property
     def busy(self) -> int:
@@ -93,6 +107,14 @@ class Cluster:
 
     def wait(self) -> list[Record]:
         """The record of the next chunk that has ended; the scheduler lets go of it at once."""
+        pause = 0.001
+        while not self._collect.has_ready():
+            # a task that has no worker stays with the scheduler for good
+            if not self._threads_now() and time.monotonic() > self._seen + self.worker_timeout:
+                msg = f"the cluster has had no worker for {self.worker_timeout:g} s"
+                raise NoWorkers(msg)
+            time.sleep(pause)
+            pause = min(2 * pause, 0.05)
         future = next(self._collect)
         chunk, attempt = self._chunks.pop(future.key), self._attempt.pop(future.key)
         if future.status == "finished":

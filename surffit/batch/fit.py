@@ -95,10 +95,10 @@ def fit_many(
         Limit of clipping, in standard deviations of a Gaussian.
     maxiters : int
         Largest number of passes of clipping.
-    start : {None, "guess", "grid", "coarse", "neighbours"} or dict, optional
+    start : {None, "guess", "coarse", "neighbours"} or dict, optional
         Where starts of the parameters that must be searched come from, besides `params`. None: where `params`
-        says nothing, the model's guesses for a sample, of which the best is taken. "grid": so for all parameters, whatever `params`
-        says. "guess": the model's own, for each data set (slow). "coarse", "neighbours":
+        says nothing, the model's guesses for a sample, of which the best is taken. "guess": the model's own, for
+        each data set (slow). "coarse", "neighbours":
         from fits nearby in the map. A dict has candidates by name of parameter; the best of all combinations is taken.
     covar : bool
         Keep all covariances, shape (M, M, ...).

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..exceptions import DataError, OptionalDependencyError, ParameterError
+from ..solve.status import CONVERGED, FAILED
 from .blockfit import INTEGERS, BlockFit, sort_call
 from .clothes import OF_VALUES
 from .fingerprint import digest
@@ -81,6 +82,7 @@ def fit_lazy(
     _one_chunk(array, fit_axes, dims)
     _refuse(options)
     like, shape = data if named else None, array.shape
+    check_dtype(array.dtype)
     call = sort_call(model, like, coords or {}, params, {"sigma": sigma, "weights": weights}, options, "a lazy fit")
     pieces: dict[str, Laid] = {f"coord:{name}": lay_coordinate(v, name, shape, like, fit_axes) for name, v in call.coords.items()}
     for name, value in (("sigma", sigma), ("weights", weights), ("mask", mask)):
@@ -98,6 +100,9 @@ def fit_lazy(
 
 def find_axes(dims: tuple[str, ...] | None, ndim: int, dim: Any, axis: Any) -> tuple[int, ...]:
     """Fit axes by name or number, in rising order."""
+    if dim is not None and axis is not None:
+        msg = f"axis={axis!r} and dim={dim!r} were both given; give one of them"
+        raise DataError(msg)
     if dims is not None and dim is not None:
         wanted = [dim] if isinstance(dim, str) else list(dim)
         unknown = [d for d in wanted if d not in dims]
@@ -116,6 +121,14 @@ def find_axes(dims: tuple[str, ...] | None, ndim: int, dim: Any, axis: Any) -> t
         msg = f"axis={axis!r} is outside data with {ndim} axes"
         raise DataError(msg)
     return tuple(sorted({a % ndim for a in numbers}))
+
+
+def check_dtype(dtype: Any) -> None:
+    """Refuse what can't be fitted before it is read."""
+    if np.dtype(dtype).kind not in "biufO":
+        kind = "complex; fit the real and imaginary parts" if np.dtype(dtype).kind == "c" else f"of type {dtype}; pass numbers"
+        msg = f"the data are {kind}"
+        raise DataError(msg)
 
 
 def _one_chunk(array: Any, fit_axes: tuple[int, ...], dims: tuple[str, ...] | None) -> None:
@@ -209,6 +222,8 @@ class LazyMaps:
     values, stderr : dict of str to dask array
         By name of parameter.
     chisqr, redchi, nobs, nfree, nfev, status : dask array
+    success, failed : dask array of bool
+        Whether a minimum was reached; the opposite.
     covar : dask array
         If asked for.
     """
@@ -222,8 +237,24 @@ class LazyMaps:
         if not name.startswith("_") and name in self._maps:
             return self._maps[name]
         others = ", ".join(n for n in self.__dict__.get("_maps", {}) if n in {*INTEGERS, "chisqr", "redchi", "covar"})
-        msg = f"lazy maps have no {name!r}; they have values, stderr, {others}"
+        msg = f"lazy maps have no {name!r}; they have values, stderr, {others}, success, failed"
         raise AttributeError(msg)
+
+    @property
+    def success(self) -> Any:
+        """Where a minimum was reached."""
+        status = self._maps["status"]
+        return ((status & int(CONVERGED)) != 0) & ((status & int(FAILED)) == 0)
+
+    @property
+    def failed(self) -> Any:
+        """Where none was."""
+        return ~self.success
+
+    def __repr__(self) -> str:
+        status = self._maps["status"]
+        how = "not computed yet" if hasattr(status, "dask") else f"{int(self.success.sum())} of {status.size} fits succeeded"
+        return f"<LazyMaps of {self._job.model.name}: {how} ({' x '.join(map(str, status.shape)) or 'one data set'})>"
 
     def compute(self, **kws: Any) -> LazyMaps:
         """The same with numpy arrays, all maps from one pass over the data."""

@@ -79,6 +79,10 @@ class Manifest:
         """Count an attempt; before any work, so that one which ends the process is counted."""
         self._attempts[number] = min(255, self.attempts(number) + 1)
 
+    def take_back(self, number: int) -> None:
+        """Don't count an attempt: it wasn't the chunk that failed."""
+        self._attempts[number] = max(0, self.attempts(number) - 1)
+
     def done(self, number: int) -> None:
         """Call a chunk done; after all its results were written."""
         self._state[number] = int(State.DONE)

@@ -104,7 +104,9 @@ class Output:
         self._variables: dict[str, Variable] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Output, (self.store,))
+        # workers may be elsewhere
+        local = isinstance(self.store, str) and "://" not in self.store
+        return (Output, (os.path.abspath(self.store) if local else self.store,))
 
     @property
     def manifest(self) -> Manifest:
@@ -213,6 +215,9 @@ def need_zarr() -> None:
 
 def location(out: Any) -> Any:
     """A place that zarr can open: text for paths."""
+    if out is None:
+        msg = "out is None; give a path for the maps"
+        raise DataError(msg)
     return os.fspath(out) if isinstance(out, os.PathLike) else out
 
 

@@ -15,11 +15,11 @@ from ..core.containers import is_dataarray
 from ..exceptions import DataError
 from ..solve.status import SENTENCES, Status
 from .blockfit import BlockFit, sort_call
-from .chunks import ChunkRun, run_chunks
+from .chunks import SAMPLE, ChunkRun, run_chunks
 from .fingerprint import describe, job_print
 from .laid import Laid, lay, lay_coordinate, lay_parameters
 from .layout import Place, attributes, layout
-from .lazy import find_axes, kept_attributes, kept_coords
+from .lazy import check_dtype, find_axes, kept_attributes, kept_coords
 from .output import Chunk, Variable, need_zarr
 from .stored import Opened, Stored, open_store
 
@@ -142,19 +142,20 @@ class StoreResult:
         """
         about = self._output.manifest.attributes
         n = math.prod(about["shape"])
-        lines = [
-            f"{about['fingerprint']['fit']['model'].split()[0]}: {n} fits in {self.out}, {'complete' if self.complete else 'not complete'}."
-        ]
+        name, end = about["fingerprint"]["fit"]["model"].rpartition(" ")[0], "complete" if self.complete else "not complete"
+        lines = [f"{name}: {n} fits in {self.out}, {end}."]
         lines += [f"  {count} {name}: {SENTENCES[Status[name]]}" for name, count in self.flags().items()]
         for number, lost in self.quarantined.items():
             where = ", ".join(f"{dim} {cut.start}:{cut.stop}" for dim, cut in lost.where.items())
             lines.append(f"  chunk {number} ({where}) was given up: {lost.reason}")
+        if self.quarantined:
+            lines.append("  resume=True with a larger max_attempts tries those given up again.")
         if not self.complete:
             lines.append("  resume=True goes on with it.")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        given_up = f", {len(self.quarantined)} chunks quarantined" if self.quarantined else ""
+        given_up = f", {len(self.quarantined)} chunk{'s' * (len(self.quarantined) > 1)} quarantined" if self.quarantined else ""
         return f"<StoreResult {self.out!r}: {'complete' if self.complete else 'not complete'}{given_up}>"
 
 
@@ -198,6 +199,7 @@ def fit_store(
     weights: Any = None,
     mask: Any = None,
     workers: int | None = None,
+    worker_timeout: float = 300.0,
     progress: Any = False,
     on_error: str = "flag",
     coords: Mapping[str, Any] | None = None,
@@ -237,6 +239,8 @@ def fit_store(
         As in `fit_many`; text names a variable of the store.
     workers : int, optional
         Threads of this process.
+    worker_timeout : float
+        How long a cluster that has lost all its workers is waited for [s]; then the call warns, and returns with ``complete=False``.
     progress : bool or callable
         As in `fit_many`.
     on_error : {"flag", "raise"}
@@ -274,12 +278,13 @@ def fit_store(
     given |= coords or {}
     opened = open_store(store, variable, group)
     shape, dims = tuple(opened.array.shape), opened.dims
+    check_dtype(opened.array.dtype)
     fit_axes = find_axes(dims if dim is not None or axis is None else None, len(shape), dim, axis)
     named = {name: _named(opened, value, name, False) for name, value in given.items()}
     points = {"sigma": sigma, "weights": weights, "mask": mask}
     points = {name: _named(opened, value, name, True) for name, value in points.items()}
     errors = {name: points[name] for name in ("sigma", "weights")}
-    call = sort_call(model, opened.lazy, named, params, errors, {**options, "on_error": on_error}, "a fit of a store")
+    call = sort_call(model, opened.lazy, named, params, errors, {**options, "on_error": on_error, "workers": workers}, "a fit of a store")
     pieces = {f"coord:{name}": _lay(opened, value, name, lay_coordinate, fit_axes) for name, value in call.coords.items()}
     pieces |= {name: _lay(opened, value, name, lay, fit_axes) for name, value in points.items() if value is not None}
     shared, arrays = lay_parameters(call.params, shape, opened.lazy, fit_axes)
@@ -300,13 +305,14 @@ def fit_store(
         tuple(shape[a] for a in map_axes),
         size,
         dims=map_dims,
-        fingerprint=_fingerprint(job, opened, pieces),
+        fingerprint={**_fingerprint(job, opened, pieces), SAMPLE: _sample(opened.array, fit_axes)},
         dress=lambda place: _dress(place, kept, places["covar"].lead if job.covar else (), job.free),
         attrs={**attrs, **attributes(job)},
         resume=resume,
         max_attempts=max_attempts,
         client=client,
         workers=workers,
+        worker_timeout=worker_timeout,
         progress=progress,
         on_error=on_error,
     )
@@ -367,6 +373,9 @@ def _chunks(
                 msg = f"chunks names {unknown[0]!r}, which is no dimension of the maps: they have {', '.join(map_dims)}"
                 raise DataError(msg)
             wanted = [wanted.get(d, n) for d, n in zip(map_dims, map_shape, strict=True)]
+        if not all(isinstance(c, int | np.integer) for c in wanted):
+            msg = f"chunks={wanted!r} holds what is no whole number; give one positive size per axis"
+            raise DataError(msg)
         sizes = [n if c == -1 else int(c) for c, n in zip(wanted, map_shape, strict=False)]
         if len(list(wanted)) != len(map_shape) or any(c < 1 for c in sizes):
             msg = f"chunks={wanted!r} does not fit maps of shape {tuple(map_shape)}; give one positive size per axis"
@@ -399,6 +408,15 @@ def _fingerprint(job: BlockFit, opened: Opened, pieces: Mapping[str, Laid]) -> d
 
     with_data = {key: [told(piece.array), list(piece.axes)] for key, piece in sorted(pieces.items())}
     return {"surffit": __version__, "fit": job_print(job), "data": told(opened.array), "with the data": with_data}
+
+
+def _sample(array: Any, fit_axes: tuple[int, ...]) -> str | None:
+    """A digest of the data set in the middle; None where it can't be read."""
+    where = tuple(slice(None) if a in fit_axes else n // 2 for a, n in enumerate(array.shape))
+    try:
+        return str(describe(np.asarray(array[where])))
+    except Exception:  # noqa: BLE001 -- this chunk will be quarantined, the others are fitted
+        return None
 
 
 def _dress(place: Any, kept: Mapping[Any, Any], lead: tuple[str, ...], free: tuple[str, ...]) -> None:

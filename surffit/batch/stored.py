@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,9 @@ from ..exceptions import DataError, OptionalDependencyError
 
 __all__ = ["Opened", "Stored", "open_store"]
 
-# files that this process has open, by path and group
-_OPEN: dict[tuple[str, str | None], Any] = {}
+# files that this process has open, by path, group and token: another fit looks anew, since the file may have been written again
+_OPEN: dict[tuple[str, str | None, str], Any] = {}
+MOST_OPEN = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,8 @@ class Stored:
     dtype : dtype
     dims : tuple of str
     chunks : tuple of int or None
+    token : str
+        The same for all that one fit reads.
     """
 
     path: str
@@ -41,6 +45,7 @@ class Stored:
     dtype: Any
     dims: tuple[str, ...]
     chunks: tuple[int, ...] | None
+    token: str = ""
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[()], dtype=dtype)
@@ -51,7 +56,7 @@ class Stored:
         return len(self.shape)
 
     def __getitem__(self, where: Any) -> np.ndarray:
-        return np.asarray(_dataset(self.path, self.group)[self.name].variable[where].values)
+        return np.asarray(_dataset(self.path, self.group, self.token)[self.name].variable[where].values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +118,8 @@ def open_store(store: Any, variable: str | None = None, group: str | None = None
     if "://" not in path and not os.path.exists(path):
         msg = f"store={path!r} does not exist"
         raise DataError(msg)
+    if "://" not in path:
+        path = os.path.abspath(path)  # workers may be elsewhere
     if group is None and variable is None and (os.path.isdir(path) or "://" in path or path.endswith(".zip")):
         try:
             return _from_array(zarr.open_array(path, mode="r"))
@@ -129,7 +136,13 @@ def _from_array(array: Any) -> Opened:
 
 
 def _from_dataset(path: str, variable: str | None, group: str | None) -> Opened:
-    ds = _dataset(path, group)
+    token = uuid.uuid4().hex
+    try:
+        ds = _dataset(path, group, token)
+    except (OSError, KeyError, ValueError) as err:
+        where = f"the group {group!r} of {path!r}" if group is not None else f"store={path!r}"
+        msg = f"{where} can't be opened: {err}"
+        raise DataError(msg) from err
     if variable is None:
         most = max((v.ndim for v in ds.data_vars.values()), default=0)
         names = [str(name) for name, v in ds.data_vars.items() if v.ndim == most]
@@ -141,18 +154,18 @@ def _from_dataset(path: str, variable: str | None, group: str | None) -> Opened:
     if variable not in ds.data_vars:
         msg = f"{path!r} holds no variable {variable!r}; it has {', '.join(map(str, ds.data_vars))}"
         raise DataError(msg)
-    others = {str(name): _stored(path, group, str(name), v) for name, v in ds.variables.items()}
+    others = {str(name): _stored(path, group, token, str(name), v) for name, v in ds.variables.items()}
     array = others[variable]
     return Opened(array, array.dims, array.chunks, ds[variable], others, ds)
 
 
-def _stored(path: str, group: str | None, name: str, v: Any) -> Stored:
+def _stored(path: str, group: str | None, token: str, name: str, v: Any) -> Stored:
     chunks = v.encoding.get("shards") or v.encoding.get("chunks") or v.encoding.get("chunksizes")
-    return Stored(path, group, name, v.shape, v.dtype, tuple(map(str, v.dims)), tuple(chunks) if chunks else None)
+    return Stored(path, group, name, v.shape, v.dtype, tuple(map(str, v.dims)), tuple(chunks) if chunks else None, token)
 
 
-def _dataset(path: str, group: str | None) -> Any:
-    known = _OPEN.get((path, group))
+def _dataset(path: str, group: str | None, token: str) -> Any:
+    known = _OPEN.get((path, group, token))
     if known is None:
         try:
             import xarray
@@ -162,7 +175,9 @@ def _dataset(path: str, group: str | None) -> Any:
         # a local store can be listed; one behind a URL perhaps only through its consolidated metadata
         words: dict[str, Any] = {"engine": "zarr", "consolidated": None if "://" in path else False} if _is_zarr(path) else {}
         known = xarray.open_dataset(path, group=group, chunks=None, cache=False, **words)
-        _OPEN[path, group] = known
+        while len(_OPEN) >= MOST_OPEN:
+            _OPEN.pop(next(iter(_OPEN)), None)
+        _OPEN[path, group, token] = known
     return known
 
 

@@ -15,7 +15,7 @@ from .slabs import Block
 __all__ = ["CLIPS", "STARTS", "Options", "Task"]
 
 CLIPS = (None, "studentized", "known", "population")
-STARTS = ("guess", "grid", "coarse", "neighbours")
+STARTS = ("guess", "coarse", "neighbours")
 
 
 @dataclass(frozen=True)

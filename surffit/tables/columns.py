@@ -130,6 +130,9 @@ def column(df: pd.DataFrame, name: Any, role: str) -> pd.Series:
 
         known = [str(label) for label in df.columns]
         close = get_close_matches(str(name), known, n=1)
+        if name in df.index.names:
+            msg = f"{name!r} (given as {role}) is in the index of the table, not a column; pass table.reset_index()"
+            raise DataError(msg, column=name, role=role, columns=known)
         hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(map(repr, known)) or 'none'}"
         msg = f"the table has no column {name!r} (given as {role}); {hint}"
         raise DataError(msg, column=name, role=role, columns=known)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -113,7 +113,13 @@ def group_rows(df: pd.DataFrame, by: Any) -> Grouping:
         If a key column does not exist, or stands twice.
     """
     names = list(by) if isinstance(by, list | tuple) and not (isinstance(by, tuple) and by in df.columns) else [by]
+    if not names:
+        msg = "by names no columns; give one or more, or leave it out"
+        raise DataError(msg)
     for name in names:
+        if not isinstance(name, Hashable):
+            msg = f"by is a {type(name).__name__}; give the name of a column (table.assign(key=...) adds one), or a list of names"
+            raise DataError(msg)
         column(df, name, "by")
         if names.count(name) > 1:
             msg = f"by names the column {name!r} twice; give each key column once"

@@ -65,6 +65,9 @@ def own_starts(params: Any, grouping: Grouping | None) -> tuple[Any, PerGroup]:
     for name, entry in params.items():
         series = entry.get("value") if isinstance(entry, Mapping) else entry
         if not isinstance(series, pd.Series):
+            if isinstance(series, np.ndarray | list | tuple) and np.ndim(series):
+                msg = f"params[{name!r}] is a {type(series).__name__}; for a number per group give a Series indexed by the groups' keys"
+                raise ParameterError(msg, name=name)
             continue
         if grouping is None:
             msg = f"params[{name!r}] is a Series, one number per group, but there are no groups; pass by=..., or a number"

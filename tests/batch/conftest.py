@@ -1,9 +1,13 @@
 """A small batch that several files look at."""
 
+import os
+
 import numpy as np
 import pytest
 
 import surffit as sf
+
+from .forks import Forks
 
 T = np.linspace(-5.0, 5.0, 40)
 
@@ -33,3 +37,13 @@ def peak_batch(peaks):
     mask[2:, 1, 0] = True
     mask[:4, 1, 1] = True
     return sf.fit_many(model, peaks, axis=0, params=params, sigma=0.3, mask=mask, x=T, covar=True, workers=1)
+
+
+@pytest.fixture(scope="package")
+def forks(tmp_path_factory):
+    """Processes that may be killed."""
+    if not hasattr(os, "fork"):
+        pytest.skip("needs fork")
+    running = Forks(tmp_path_factory.mktemp("forks"))
+    yield running
+    running.close()

@@ -1,9 +1,8 @@
 """The chunk engine: a manifest, a resume after a kill, a quarantine; with work that needs no fit."""
 
+import errno
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 import time
 
@@ -15,8 +14,8 @@ zarr = pytest.importorskip("zarr")
 from surffit import Status  # noqa: E402
 from surffit.batch.chunks import differences, run_chunks  # noqa: E402
 from surffit.batch.manifest import Manifest, State  # noqa: E402
-from surffit.batch.output import Variable, chunks_of  # noqa: E402
-from surffit.exceptions import DataError, ParameterError  # noqa: E402
+from surffit.batch.output import Output, Variable, chunks_of  # noqa: E402
+from surffit.exceptions import DataError, ParameterError, SurffitWarning  # noqa: E402
 
 # what all tests compute; subprocesses run the same text
 WORK = """
@@ -78,7 +77,7 @@ def stored(tmp_path, name):
 
 
 def script(tmp_path, log, body):
-    """A process of its own that runs the chunks."""
+    """What a process of its own runs."""
     text = WORK + textwrap.dedent(f"""
         from surffit.batch.chunks import run_chunks
         def run(work, **kws):
@@ -86,7 +85,7 @@ def script(tmp_path, log, body):
             return run_chunks(work, {str(tmp_path / "out.zarr")!r}, VARIABLES, SHAPE, CHUNKS, **kws)
         LOG = {str(log)!r}
         """)
-    return [sys.executable, "-c", text + textwrap.dedent(body)]
+    return text + textwrap.dedent(body)
 
 
 def test_chunks_cover_the_map_once():
@@ -202,6 +201,26 @@ def test_results_without_a_variable_are_a_failure_that_says_so(tmp_path, log):
     assert "returned no status" in ended.quarantined[0]
 
 
+def test_a_full_disk_stops_the_run_and_blames_no_chunk(tmp_path, log, monkeypatch):
+    write, left = Output.write, [3]
+
+    def full(self, chunk, maps):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, chunk, maps)
+
+    for _ in range(3):
+        monkeypatch.setattr(Output, "write", full)
+        with pytest.raises(DataError, match="can't be written: No space left on device; resume=True"):
+            run(tmp_path, Work(log), workers=1, resume=True)
+    monkeypatch.setattr(Output, "write", write)
+    ended = run(tmp_path, Work(log), resume=True)
+    assert ended.complete
+    assert not ended.quarantined
+    assert np.array_equal(stored(tmp_path, "value"), RIGHT)
+
+
 def test_wrong_words_are_refused(tmp_path, log):
     for kws in ({"max_attempts": 0}, {"on_error": "ignore"}, {"client": 3}, {"progress": "yes"}):
         with pytest.raises(ParameterError):
@@ -248,14 +267,11 @@ def test_ctrl_c_finishes_what_runs_and_returns_what_is_done(tmp_path, log):
     assert counts(log) == dict.fromkeys(range(8), 1)
 
 
-def test_a_signal_counts_as_ctrl_c(tmp_path, log):
-    process = subprocess.Popen(
-        script(tmp_path, log, "print(run(Work(LOG, seconds=0.3), workers=1).complete)"), stdout=subprocess.PIPE, text=True
-    )
+def test_a_signal_counts_as_ctrl_c(tmp_path, log, forks):
+    forks.start(script(tmp_path, log, "print(run(Work(LOG, seconds=0.1), workers=1).complete)"))
     wait_for(lambda: len(counts(log)) >= 2)
-    process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=60)[0].strip() == "False"
-    assert process.returncode == 0
+    os.kill(forks.pid, signal.SIGINT)
+    assert forks.wait() == (0, "False")
     states = Manifest(str(tmp_path / "out.zarr")).states()
     assert len(counts(log)) == (states == State.DONE).sum() < 8
 
@@ -267,12 +283,12 @@ def wait_for(what, seconds=60):
         time.sleep(0.01)
 
 
-def test_after_a_kill_nothing_stored_is_computed_again(tmp_path, log):
-    process = subprocess.Popen(script(tmp_path, log, "run(Work(LOG, seconds=0.2), workers=2)"))
+def test_after_a_kill_nothing_stored_is_computed_again(tmp_path, log, forks):
+    forks.start(script(tmp_path, log, "run(Work(LOG, seconds=0.1), workers=2)"))
     state = tmp_path / "out.zarr/_surffit/state/c"
     wait_for(lambda: state.exists() and len(list(state.iterdir())) >= 3)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    os.kill(forks.pid, signal.SIGKILL)
+    assert forks.wait()[0] == -signal.SIGKILL
     done = set(np.flatnonzero(Manifest(str(tmp_path / "out.zarr")).states() == State.DONE).tolist())
     begun = counts(log)
     assert 3 <= len(done) < 8
@@ -286,12 +302,12 @@ def test_after_a_kill_nothing_stored_is_computed_again(tmp_path, log):
     assert {i for i in after if after[i] == 2} == set(begun) - done
 
 
-def test_a_chunk_that_ends_its_process_is_given_up_alone(tmp_path, log):
+def test_a_chunk_that_ends_its_process_is_given_up_alone(tmp_path, log, forks):
     """Those that ran beside it are not blamed: they are tried alone, before or after it."""
     command = script(tmp_path, log, "run(Work(LOG, {2: 'exit'}, seconds=0.05), workers=3, resume=True); print('complete')")
     for attempt in range(2):
-        assert subprocess.run(command, capture_output=True, check=False).returncode == 1, attempt
-    assert subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip() == "complete"
+        assert forks.run(command)[0] == 1, attempt
+    assert forks.run(command) == (0, "complete")
     ended = run(tmp_path, Work(log), resume=True)
     assert ended.complete
     assert list(ended.quarantined) == [2]
@@ -326,3 +342,20 @@ def test_more_axes_in_front_are_kept_whole(tmp_path):
     assert found.chunks == (2, 2, 2)
     assert found[1, 0].tolist() == [0, 0, 1, 1]
     assert os.path.isdir(tmp_path / "w.zarr")
+
+
+def test_a_cluster_without_workers_ends_the_run_and_says_so(tmp_path, log):
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        cluster.scale(0)
+        wait_for(lambda: not client.nthreads())
+        with pytest.warns(SurffitWarning, match=r"no worker for 0.3 s; 8 of 8 chunks are left: resume=True"):
+            ended = run(tmp_path, Work(log), client=client, worker_timeout=0.3)
+    assert not ended.complete
+    assert not ended.quarantined
+    assert not counts(log)
+    assert run(tmp_path, Work(log), resume=True).complete
+    assert np.array_equal(stored(tmp_path, "value"), RIGHT)

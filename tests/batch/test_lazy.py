@@ -236,3 +236,22 @@ def test_parameters_that_differ_are_cut_with_the_data(cube):
         assert np.array_equal(found["intercept"], right.values["intercept"], equal_nan=True)
         assert np.array_equal(found["slope"], fixed)
         assert (found["slope_stderr"] == 0).all()
+
+
+def test_lazy_maps_tell_what_they_are(cube):
+    lazy = fit_lazy(MODEL, da.from_array(cube, chunks=(-1, 2, 3)), coords={"t": T})
+    assert repr(lazy) == "<LazyMaps of Model(line): not computed yet (4 x 6)>"
+    done = lazy.compute()
+    assert repr(done) == "<LazyMaps of Model(line): 23 of 24 fits succeeded (4 x 6)>"
+    assert np.array_equal(lazy.failed.compute(), done.failed)
+    assert np.array_equal(done.failed, np.isnan(done.values["slope"]))
+
+
+def test_calls_that_cant_be_right_are_refused_before_anything_is_read(cube):
+    data = da.from_array(cube, chunks=(-1, 2, 3))
+    with pytest.raises(ParameterError, match="engine='quick' is unknown"):
+        fit_lazy(MODEL, data, coords={"t": T}, engine="quick")
+    with pytest.raises(DataError, match="complex"):
+        fit_lazy(MODEL, data.astype(complex), coords={"t": T})
+    with pytest.raises(DataError, match="both given"):
+        fit_lazy(MODEL, xr.DataArray(data, dims=("t", "y", "x")), dim="t", axis=0, coords={"t": T})

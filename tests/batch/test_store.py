@@ -1,7 +1,5 @@
 """`fit_store`: the same numbers as `fit_many`, from files to files."""
 
-import subprocess
-import sys
 import textwrap
 import time
 
@@ -213,7 +211,7 @@ def test_errors_before_anything_is_written(tmp_path, array, named):
         assert not out.exists()
 
 
-def test_a_killed_fit_goes_on_and_ends_with_the_same_numbers(tmp_path, array, cube):
+def test_a_killed_fit_goes_on_and_ends_with_the_same_numbers(tmp_path, array, cube, forks):
     """The process dies in the middle, without any chance to tidy up."""
     # the third chunk it reads is its last
     text = textwrap.dedent(f"""
@@ -235,7 +233,7 @@ def test_a_killed_fit_goes_on_and_ends_with_the_same_numbers(tmp_path, array, cu
         model = sf.SurfaceModel(line, independent_vars=["t"])
         sf.fit_store({str(array)!r}, model, out={str(tmp_path / "fit.zarr")!r}, t=np.arange(6.0), workers=1)
         """)
-    assert subprocess.run([sys.executable, "-c", text], capture_output=True, check=False).returncode == -9
+    assert forks.run(text)[0] == -9
     out = tmp_path / "fit.zarr"
     times = {path: path.stat().st_mtime_ns for path in (out / "slope/c").rglob("*") if path.is_file()}
     assert len(times) == 2
@@ -264,3 +262,50 @@ def test_an_option_of_the_model_is_no_coordinate(tmp_path, array):
     sf.fit_store(array, "step", out=out, x=T, form="erf", client=False, params={"center": 2.0, "sigma": 1.0})
     with pytest.raises(DataError, match="model's options form was 'erf' and is now 'atan'"):
         sf.fit_store(array, "step", out=out, x=T, form="atan", client=False, params={"center": 2.0, "sigma": 1.0}, resume=True)
+
+
+def test_a_store_that_was_written_again_is_read_again(tmp_path):
+    for times, n in ((1, 4), (2, 6)):
+        grown = xr.Dataset({"c": (("t", "p"), np.outer(times * T * 3, np.ones(n)))}, {"t": times * T})
+        grown.to_zarr(tmp_path / "c.zarr", mode="w", consolidated=False)
+        fit = sf.fit_store(tmp_path / "c.zarr", MODEL, out=tmp_path / f"{n}.zarr", dim="t", client=False)
+        assert fit.dataset()["slope"].values == pytest.approx(np.full(n, 3.0))
+
+
+def test_other_data_of_the_same_layout_are_no_resume(tmp_path, array, cube):
+    sf.fit_store(array, MODEL, out=tmp_path / "fit.zarr", t=T, client=False)
+    zarr.open_array(array, mode="r+")[:] = cube + 1
+    with pytest.raises(DataError, match="sample of the data was"):
+        sf.fit_store(array, MODEL, out=tmp_path / "fit.zarr", t=T, client=False, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "told"),
+    [
+        ({"engine": "quick"}, ParameterError, "engine='quick' is unknown"),
+        ({"model": "gaussian", "engine": "common", "x": T, "params": {"center": 3.0, "sigma": 1.0}}, ParameterError, "can't fit this"),
+        ({"axis": 0, "dim": "t"}, DataError, "both given"),
+        ({"chunks": (2.5, 3)}, DataError, "no whole number"),
+        ({"workers": 0}, ParameterError, "workers=0"),
+        ({"group": "nowhere"}, DataError, "the group 'nowhere' of .* can't be opened"),
+        ({"out": None}, DataError, "out is None"),
+        ({"out": "/proc/nobody/fit.zarr"}, DataError, "can't be written"),
+    ],
+)
+def test_a_wrong_argument_is_an_error_not_a_quarantine(tmp_path, array, words, kind, told):
+    words = {"model": MODEL, "out": tmp_path / "fit.zarr", **words}
+    coords = {} if "x" in words else {"t": T}
+    with pytest.raises(kind, match=told):
+        sf.fit_store(array, words.pop("model"), client=False, **coords, **words)
+
+
+def test_numbers_that_cant_be_fitted_are_refused(tmp_path):
+    zarr.create_array(tmp_path / "c.zarr", data=np.ones((6, 2), dtype=complex))
+    with pytest.raises(DataError, match="complex"):
+        sf.fit_store(tmp_path / "c.zarr", MODEL, out=tmp_path / "fit.zarr", t=T, client=False)
+
+
+def test_the_summary_names_the_whole_model(tmp_path, array):
+    model = sf.SurfaceModel.from_expression("a + b*t", independent_vars=["t"])
+    fit = sf.fit_store(array, model, out=tmp_path / "fit.zarr", t=T, client=False)
+    assert fit.summary().startswith("Model(a + b*t): 24 fits in ")

@@ -215,3 +215,16 @@ def test_nonsense_is_no_success(case):
                 moved[k] += side * error[k]
                 assert np.sum((data[q] - func(x, *moved)) ** 2) >= maps.chisqr[q] * (1 - 1e-9)
     assert failed == len(data) if case == "straight line" else failed > 0
+
+
+def test_as_many_points_as_parameters_leave_no_scatter_for_the_errors():
+    x, data = np.array([0.0, 1.0, 2.0]), np.array([[4.0, 2.2, 1.5], [3.0, 1.9, 1.2]]).T
+    call = {"axis": 0, "x": x, "params": {"k": 0.7}, "covar": True}
+    model = sf.SurfaceModel.from_expression("a*exp(-k*x) + c", independent_vars=["x"])
+    for engine in ("loop", "traced"):
+        batch = sf.fit_many(model, data, engine=engine, **call)
+        assert batch.success.all()
+        assert all(np.isnan(batch.stderr[name]).all() for name in batch.var_names), engine
+        assert np.isnan(batch.covar).all(), engine
+        known = sf.fit_many(model, data, engine=engine, sigma=0.1, scale_covar=False, **call)
+        assert all(np.isfinite(known.stderr[name]).all() for name in known.var_names), engine

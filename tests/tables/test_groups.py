@@ -161,3 +161,21 @@ def test_an_interrupt_returns_what_is_done(df, line):
 
 def test_repr_counts(result):
     assert repr(result) == "<TableResult: 3 of 6 groups by g fitted>"
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        ({"by": []}, "by names no columns"),
+        ({"by": pd.Series([1, 2])}, "by is a Series"),
+        ({"by": "where"}, "'where' .* is in the index"),
+    ],
+)
+def test_keys_that_are_no_columns(df, line, call, told):
+    with pytest.raises(DataError, match=told):
+        sf.fit_table(df.rename_axis("where"), line, data="y", x="x", **call)
+
+
+def test_a_number_per_group_is_a_series(df, line):
+    with pytest.raises(ParameterError, match=r"params\['slope'\] is a ndarray; .* a Series"):
+        sf.fit_table(df, line, data="y", x="x", by="g", params={"slope": np.ones(6)})

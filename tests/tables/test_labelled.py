@@ -41,12 +41,12 @@ QUIET = "import sys, warnings; warnings.simplefilter('error'); import xarray, su
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        (f"import xarray as xr, surffit; {HAS}", "True"),
+        pytest.param(f"import xarray as xr, surffit; {HAS}", "True", marks=pytest.mark.slow),
         (
             f"import surffit, xarray as xr; {HAS}; surffit.Status; {HAS}",
             "False\nTrue",
         ),
-        (f"import pandas, surffit.tables, xarray as xr; surffit.Status; {HAS}", "True"),
+        pytest.param(f"import pandas, surffit.tables, xarray as xr; surffit.Status; {HAS}", "True", marks=pytest.mark.slow),
         (f"import xarray as xr, surffit.tables; {HAS}", "True"),
         ("import surffit.tables, sys; print('xarray' in sys.modules, 'lmfit' in sys.modules)", "False False"),
         (
