@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 from ..core.containers import is_dataarray
-from .clothes import undress
-from .door import make_task, open_cube
-from .given import without_labels
-from .keywords import as_batch_model, check_options, refuse_ambiguous, sort_variables, together
+from .answer.result import BatchResult
+from .door.clothes import undress
+from .door.given import without_labels
+from .door.keywords import as_batch_model, check_options, refuse_ambiguous, sort_variables, together
+from .door.opening import make_task, open_cube
 from .plan import choose
-from .result import BatchResult
 from .run import run
 from .task import Options
 
@@ -195,8 +194,9 @@ def fit_many(
             "maxiters": maxiters, "start": start, "covar": covar, "engine": engine, "workers": workers, "block": block,
             "max_nfev": max_nfev, "ftol": ftol, "xtol": xtol, "gtol": gtol, "on_error": on_error, "rng": rng, "progress": progress,
         }  # fmt: skip
-        lazy = import_module(".lazy", __package__)
-        return lazy.fit_lazy(model, data, dim=dim, axis=axis, params=params, sigma=sigma, weights=weights, mask=mask, coords=given, **words)
+        from .large.lazy import fit_lazy
+
+        return fit_lazy(model, data, dim=dim, axis=axis, params=params, sigma=sigma, weights=weights, mask=mask, coords=given, **words)
     options = Options(
         scale_covar=scale_covar, covar=covar, clip="studentized" if clip is True else clip or None, clip_all=clip_all, nsigma=nsigma,
         maxiters=maxiters, start=start, max_nfev=max_nfev, ftol=ftol, xtol=xtol, gtol=gtol, workers=workers, block=block, rng=rng,

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from ..solve.status import Status
-from .slabs import Block
+from .data.slabs import Block
 
 __all__ = ["Maps", "Usual"]
 

@@ -6,19 +6,19 @@ from importlib import import_module
 from typing import Protocol
 
 from ..exceptions import ParameterError
+from .data.slabs import Block
 from .maps import Maps
-from .slabs import Block
 from .task import Task
 
 __all__ = ["Engine", "choose"]
 
 # Fastest first. Each module has `offer(task, name)`, which returns the engine or, as text, why it can't do this task.
 OFFERS: dict[str, str] = {
-    "common": "linear",
-    "weighted": "linear",
-    "traced": "traced",
-    "lockstep": "lockstep",
-    "loop": "loop",
+    "common": "linear.engine",
+    "weighted": "linear.engine",
+    "traced": "search.traced",
+    "lockstep": "search.lockstep",
+    "loop": "search.loop",
 }
 
 

@@ -17,11 +17,11 @@ import numpy as np
 from ..core.containers import users_line
 from ..exceptions import DataError, SurffitWarning
 from ..solve.status import Status
-from .constraints import Ties
+from .answer.constraints import Ties
+from .data.slabs import Block
 from .maps import Maps
 from .plan import Engine
 from .report import Report
-from .slabs import Block
 from .task import Options, Task
 
 __all__ = ["run", "workers_here"]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..core.structure import Structure
-from .cube import Source
-from .slabs import Block
+from .data.cube import Source
+from .data.slabs import Block
 
 __all__ = ["CLIPS", "STARTS", "Options", "Task"]
 

@@ -368,7 +368,7 @@ def read_batch(content: Mapping[str, Any], model: Any = None, arrays: Mapping[st
         return None
     from types import SimpleNamespace
 
-    from surffit.batch.result import BatchResult
+    from surffit.batch.answer.result import BatchResult
     from surffit.batch.task import Options, Task
 
     maps = _maps(arrays, shape, len(names["free"]), content["covar"], errors)

@@ -160,7 +160,7 @@ def load_dataset(path: str | os.PathLike[str], suffix: str, model: Any, most: in
 
 def _rebuilt(content: Mapping[str, Any], dataset: Any, model: Any, where: str) -> Any:
     """The maps under the names that the writer gave them."""
-    from surffit.batch.dataset import variable_names
+    from surffit.batch.answer.dataset import variable_names
     from surffit.core.columns import free_name
 
     read_batch(content, model, {})

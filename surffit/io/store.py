@@ -74,7 +74,7 @@ def save(thing: Any, path: str | os.PathLike[str]) -> None:
     """
     if _is(thing, "surffit.core.posterior", "Posterior"):
         save_posterior(thing, path)
-    elif _is(thing, "surffit.batch.result", "BatchResult"):
+    elif _is(thing, "surffit.batch.answer.result", "BatchResult"):
         save_batch(thing, path)
     else:
         write_atomic(path, dumps(document(thing)))

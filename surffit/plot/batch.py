@@ -330,7 +330,7 @@ def _result(batch: Any, number: int) -> Any:
     """The full result of one data set, refitted at most once."""
     kept: dict[int, Any] = batch._found.setdefault("shown", {})
     if number not in kept:
-        from surffit.batch.single import one_result
+        from surffit.batch.answer.one import one_result
 
         kept.clear()  # one is looked at at a time
         kept[number] = one_result(batch, number)
@@ -339,7 +339,7 @@ def _result(batch: Any, number: int) -> Any:
 
 def draw_one(ax: Axes, batch: Any, number: int) -> None:
     """Data and fit of one data set in one variable on one Axes; the data and the reason where there is no fit."""
-    from surffit.batch.single import one_set
+    from surffit.batch.answer.one import one_set
     from surffit.solve.status import Status
 
     title = f"fit at {plain(batch.labels.place(number))}"

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surffit.batch.ragged import Ragged
-from surffit.batch.result import BatchResult, successful
-from surffit.batch.verbs import status_names
-from surffit.batch.verbs import tidy as batch_tidy
+from surffit.batch.answer.result import BatchResult, successful
+from surffit.batch.answer.verbs import status_names
+from surffit.batch.answer.verbs import tidy as batch_tidy
+from surffit.batch.data.ragged import Ragged
 from surffit.core.columns import free_name
 from surffit.core.data import open_door
 from surffit.core.explain import on_bounds, undetermined

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from surffit.batch.ragged import Ragged
-from surffit.batch.result import BatchResult
+from surffit.batch.answer.result import BatchResult
+from surffit.batch.data.ragged import Ragged
 from surffit.core.hat import ALONE
 from surffit.core.structure import evaluate
 

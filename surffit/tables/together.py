@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from surffit.batch.answer.result import BatchResult
+from surffit.batch.data.ragged import ragged
 from surffit.batch.maps import Maps
 from surffit.batch.plan import choose
-from surffit.batch.ragged import ragged
-from surffit.batch.result import BatchResult
 from surffit.batch.run import run
 from surffit.batch.task import Options, Task
 from surffit.core.data import is_time
@@ -80,7 +80,7 @@ def batch_task(
     ParameterError
         If nothing varies, or a parameter that must be searched has no start.
     """
-    from surffit.batch.door import make_task
+    from surffit.batch.door.opening import make_task
 
     refused = why_not(model, columns, options)
     if refused is not None:

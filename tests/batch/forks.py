@@ -7,7 +7,7 @@ import sys
 SERVER = """
 import json, os, sys, traceback
 import numpy, zarr
-import surffit.batch.chunks, surffit.batch.store, surffit.batch.fit
+import surffit.batch.chunks.engine, surffit.batch.large.store, surffit.batch.fit
 
 for line in sys.stdin:
     call = json.loads(line)

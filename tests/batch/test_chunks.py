@@ -12,16 +12,16 @@ import pytest
 zarr = pytest.importorskip("zarr")
 
 from surffit import Status  # noqa: E402
-from surffit.batch.chunks import differences, run_chunks  # noqa: E402
-from surffit.batch.manifest import Manifest, State  # noqa: E402
-from surffit.batch.output import Output, Variable, chunks_of  # noqa: E402
+from surffit.batch.chunks.engine import differences, run_chunks  # noqa: E402
+from surffit.batch.chunks.manifest import Manifest, State  # noqa: E402
+from surffit.batch.chunks.output import Output, Variable, chunks_of  # noqa: E402
 from surffit.exceptions import DataError, ParameterError, SurffitWarning  # noqa: E402
 
 # what all tests compute; subprocesses run the same text
 WORK = """
 import os, pathlib, time
 import numpy as np
-from surffit.batch.output import Variable
+from surffit.batch.chunks.output import Variable
 
 VARIABLES = {
     "value": Variable(),
@@ -79,7 +79,7 @@ def stored(tmp_path, name):
 def script(tmp_path, log, body):
     """What a process of its own runs."""
     text = WORK + textwrap.dedent(f"""
-        from surffit.batch.chunks import run_chunks
+        from surffit.batch.chunks.engine import run_chunks
         def run(work, **kws):
             kws = {{"client": False, "fingerprint": {{"what": "sqrt"}}, **kws}}
             return run_chunks(work, {str(tmp_path / "out.zarr")!r}, VARIABLES, SHAPE, CHUNKS, **kws)

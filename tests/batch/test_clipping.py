@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import surffit as sf
-from surffit.batch.clipping import leverages, outliers
-from surffit.batch.rowmodel import RowModel
-from surffit.batch.stack import stacks
+from surffit.batch.data.stack import stacks
+from surffit.batch.search.clipping import leverages, outliers
+from surffit.batch.search.rowmodel import RowModel
+from surffit.batch.search.walk import weighted
 from surffit.batch.task import Options
-from surffit.batch.walk import weighted
 
 X = np.linspace(0, 4, 12)
 PARAMS = {"rate": 1.0}

@@ -16,9 +16,9 @@ import os, signal, sys, threading, time, logging
 import numpy as np
 import zarr
 from surffit import Status
-from surffit.batch.chunks import run_chunks
-from surffit.batch.manifest import Manifest, State
-from surffit.batch.output import Variable, chunks_of
+from surffit.batch.chunks.engine import run_chunks
+from surffit.batch.chunks.manifest import Manifest, State
+from surffit.batch.chunks.output import Variable, chunks_of
 
 LOG, OUT = sys.argv[1] + "/log", sys.argv[1] + "/out.zarr"
 VARIABLES = {"value": Variable(), "status": Variable("uint32", 1 << 14, 1 << 17, attrs={"flag_masks": [1]})}
@@ -189,7 +189,7 @@ def test_lazy_maps_on_a_cluster_are_the_same(run):
         run("""
         import dask.array as da
         import surffit as sf
-        from surffit.batch.lazy import fit_lazy
+        from surffit.batch.large.lazy import fit_lazy
 
         def line(t, a, b):
             return a * t + b

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import surffit as sf
-from surffit.batch.lazy import LazyMaps, fit_lazy
+from surffit.batch.large.lazy import LazyMaps, fit_lazy
 from surffit.exceptions import DataError, ParameterError, ShapeError
 
 dask = pytest.importorskip("dask")

@@ -10,8 +10,8 @@ import pytest
 
 import surffit as sf
 from surffit.batch import door, plan, run
-from surffit.batch.cube import Rows
-from surffit.batch.slabs import Block
+from surffit.batch.data.cube import Rows
+from surffit.batch.data.slabs import Block
 from surffit.batch.task import Options, Task
 from surffit.solve.status import Status
 

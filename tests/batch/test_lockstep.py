@@ -7,8 +7,8 @@ import pytest
 from scipy.optimize import curve_fit, least_squares
 
 import surffit as sf
-from surffit.batch.cube import Rows
-from surffit.batch.stack import padded, stacks
+from surffit.batch.data.cube import Rows
+from surffit.batch.data.stack import padded, stacks
 from surffit.solve.status import Status
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from surffit.batch.ragged import ragged
+from surffit.batch.data.ragged import ragged
 from surffit.solve.status import Status
 
 

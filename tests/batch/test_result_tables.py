@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import surffit as sf
-from surffit.batch.named import labels_of
-from surffit.batch.result import BatchResult
+from surffit.batch.answer.named import labels_of
+from surffit.batch.answer.result import BatchResult
 from surffit.exceptions import DataError
 from surffit.tables import augment, glance, tidy
 

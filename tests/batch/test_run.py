@@ -14,10 +14,10 @@ import pytest
 import surffit as sf
 from surffit import Status
 from surffit.batch import run as running
+from surffit.batch.data.slabs import Block, slabs
 from surffit.batch.maps import Maps
 from surffit.batch.plan import OFFERS
 from surffit.batch.run import halves, workers_here
-from surffit.batch.slabs import Block, slabs
 from surffit.exceptions import ParameterError, SurffitWarning
 
 X = np.linspace(0.0, 1.0, 9)

@@ -129,7 +129,7 @@ def test_the_size_of_the_chunks(tmp_path, array):
 
 
 def test_chunks_too_large_for_memory_are_cut(tmp_path, array, monkeypatch):
-    monkeypatch.setattr("surffit.batch.store.LARGEST", 6 * 3 * 8)
+    monkeypatch.setattr("surffit.batch.large.store.LARGEST", 6 * 3 * 8)
     sf.fit_store(array, MODEL, out=tmp_path / "a.zarr", t=T, client=False)
     assert zarr.open_group(tmp_path / "a.zarr")["slope"].chunks == (1, 3)
 

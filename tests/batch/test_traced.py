@@ -168,8 +168,8 @@ def test_the_same_model_compiles_once(peaks):
 def test_an_exponential_for_all_numbers():
     from numba import float64, njit, void
 
-    from surffit.batch.driver import FLAGS
-    from surffit.batch.exponential import exp
+    from surffit.batch.search.driver import FLAGS
+    from surffit.batch.search.exponential import exp
 
     @njit(void(float64[::1], float64[::1]), error_model="numpy", fastmath=FLAGS)
     def fill(x, out):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import surffit as sf
-from surffit.batch.result import BatchResult
+from surffit.batch.answer.result import BatchResult
 from surffit.exceptions import DataError, DocumentError, UnsafeFileError
 
 T = np.linspace(-5.0, 5.0, 30)

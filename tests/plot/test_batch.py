@@ -204,7 +204,7 @@ def test_stamps_show_maps_and_open_their_own_figure():
 
 def test_labels_and_units_of_dataarrays(batch):
     xr = pytest.importorskip("xarray")
-    from surffit.batch.result import BatchResult
+    from surffit.batch.answer.result import BatchResult
 
     coords = {"dec": ("dec", np.linspace(2.0, 1.0, 4), {"units": "deg"}), "ra": np.linspace(10.0, 10.5, 6)}
     template = xr.DataArray(np.zeros((4, 6)), dims=("dec", "ra"), coords=coords)

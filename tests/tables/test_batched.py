@@ -312,7 +312,7 @@ def test_an_interrupt_leaves_the_rest_aborted(rng, line, monkeypatch):
 
 def blocks(source, size):
     """Small blocks."""
-    from surffit.batch.slabs import Block
+    from surffit.batch.data.slabs import Block
 
     return [Block(start, min(start + size, source.n_sets)) for start in range(0, source.n_sets, size)]
 

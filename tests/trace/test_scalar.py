@@ -7,7 +7,7 @@ import pytest
 from lmfit import lineshapes
 
 import surffit as sf
-from surffit.batch.traced import _compiled
+from surffit.batch.search.traced import _compiled
 from surffit.exceptions import TraceError
 from surffit.trace.builder import Builder
 from surffit.trace.emit import compile_program

@@ -1,0 +1,1 @@
+"""What a batch has found: maps, words, tables, single fits, values at other coordinates."""

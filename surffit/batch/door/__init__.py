@@ -1,0 +1,1 @@
+"""From what was handed in to a task: containers, errors and masks, coordinates, parameters."""

@@ -1,0 +1,1 @@
+"""Batches beyond memory: lazy fits of dask arrays, and from one store to another."""

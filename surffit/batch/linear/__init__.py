@@ -1,0 +1,1 @@
+"""Engines for models that are linear in all that varies: nothing is searched."""

@@ -1,0 +1,1 @@
+"""Engines that search: compiled, lock-step, one by one; and what they have in common."""

@@ -1,0 +1,1 @@
+"""Where searches begin: guesses of a sample, candidates, coarse maps, neighbours."""
