@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import surffit as sf
-from surffit.batch import door, plan, run
+from surffit.batch import plan, run
+from surffit.batch.door import opening as door
 from surffit.batch.task import Options
 from surffit.solve.status import Status
 

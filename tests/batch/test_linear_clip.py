@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 import surffit as sf
-from surffit.batch import door, plan, run
+from surffit.batch import plan, run
+from surffit.batch.door import opening as door
 from surffit.batch.task import Options
 from surffit.solve.status import Status
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import surffit as sf
-from surffit.batch import door, plan, run
+from surffit.batch import plan, run
 from surffit.batch.data.cube import Rows
 from surffit.batch.data.slabs import Block
+from surffit.batch.door import opening as door
 from surffit.batch.task import Options, Task
 from surffit.solve.status import Status
 

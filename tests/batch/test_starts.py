@@ -31,7 +31,7 @@ def right(batch, scene):
     return np.mean(np.abs(batch.values["center"] - scene[0]) < 6 * batch.stderr["center"])
 
 
-@pytest.mark.parametrize("start", [None, "coarse", "neighbours"])
+@pytest.mark.parametrize("start", [None, pytest.param("coarse", marks=pytest.mark.slow), "neighbours"])
 def test_a_drifting_line_is_found_without_a_start(scene, start):
     assert right(fitted(scene, start=start), scene) > 0.995
 
@@ -55,7 +55,7 @@ def test_neighbours_only_improve(scene):
     assert helped.success.sum() > alone.success.sum()
 
 
-@pytest.mark.parametrize("start", [None, "neighbours", "coarse"])
+@pytest.mark.parametrize("start", [None, *(pytest.param(name, marks=pytest.mark.slow) for name in ("neighbours", "coarse"))])
 def test_independent_of_blocks_and_threads(scene, start):
     one, other = fitted(scene, start=start), fitted(scene, start=start, block=30, workers=3)
     for name in ("values", "stderr", "chisqr", "nfev", "status"):

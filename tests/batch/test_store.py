@@ -218,7 +218,7 @@ def test_a_killed_fit_goes_on_and_ends_with_the_same_numbers(tmp_path, array, cu
         import os, signal
         import numpy as np
         import surffit as sf
-        from surffit.batch import store
+        from surffit.batch.large import store
 
         def line(t, slope, intercept):
             return slope * t + intercept

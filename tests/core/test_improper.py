@@ -54,6 +54,7 @@ def test_a_bound_on_one_side_is_no_prior():
     assert any("isn't proper in K and v" in note or "isn't proper in v and K" in note for note in posterior.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", ["bounds", "prior"])
 def test_with_bounds_or_a_prior_it_is_proper(given):
     params = MODEL.make_params(K={"value": 1, "min": 0.01, "max": 20 if given == "bounds" else np.inf})

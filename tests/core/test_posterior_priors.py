@@ -29,6 +29,7 @@ def on_a_grid(with_a):
     return np.array(means), np.array([float((weight * (v - mean) ** 2).sum()) ** 0.5 for v, mean in zip((a, k), means, strict=True)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("priors", "marginalised"),
     [

@@ -57,7 +57,10 @@ def both(name, z=Z, scale=1.0, **kws):
 
 @pytest.mark.parametrize(
     ("rung", "name"),
-    [*((rung, name) for rung in ("jacobian", "hessian") for name in CASES), ("mcmc", "a + b and a bound"), ("mcmc", "k * j")],
+    [
+        *((rung, name) for rung in ("jacobian", "hessian") for name in CASES),
+        *(pytest.param("mcmc", name, marks=pytest.mark.slow) for name in ("a + b and a bound", "k * j")),
+    ],
 )
 def test_rungs_by_name(rung, name):
     result, reduced, lost, held = both(name)

@@ -194,6 +194,7 @@ def test_far_outside_its_bound_a_parameter_falls_off_exponentially():
     assert posterior.flat("k").mean() - 0.5 == pytest.approx(mean - 0.5, rel=0.1)
 
 
+@pytest.mark.slow
 def test_known_errors_are_taken_as_they_are():
     """Twice the errors, twice the spread, whatever the residuals say."""
     sds = []
@@ -271,6 +272,7 @@ def test_arviz(posterior):
     np.testing.assert_array_equal(tree.posterior["k"].values.T, posterior.chain[posterior.burn :, :, 1])
 
 
+@pytest.mark.slow
 def test_evidence_of_a_line_is_the_closed_form():
     """A Gaussian well inside uniform priors: ln L at the maximum + ln sqrt(det 2 pi C) - ln volume."""
     model = sf.SurfaceModel(line)

@@ -351,6 +351,7 @@ def rate_by_quadrature(x, y, marginal=True):
     return mean, np.sqrt((weight * (grid - mean) ** 2).sum() / weight.sum())
 
 
+@pytest.mark.slow
 def test_the_marginal_is_right_and_the_profile_is_not():
     """Linear parameters integrated out, against quadrature; the profile in its place is 15 % too narrow at N = 12."""
     x, y, result = small_decay()
@@ -368,6 +369,7 @@ def test_the_marginal_is_right_and_the_profile_is_not():
     assert abs(narrow / row["sd"] - 1) > 0.05
 
 
+@pytest.mark.slow
 def test_marginalised_and_full_chains_agree():
     """The same posterior walked in one dimension and in three."""
     x, y, result = small_decay()

@@ -289,7 +289,7 @@ def test_a_mask_hides_whatever_stands_beneath(rng, line):
 
 
 def test_an_interrupt_leaves_the_rest_aborted(rng, line, monkeypatch):
-    from surffit.batch import ragged
+    from surffit.batch.data import ragged
 
     monkeypatch.setattr(ragged.Ragged, "blocks", lambda self, size, points=0: blocks(self, min(size, 10)))
     calls = []

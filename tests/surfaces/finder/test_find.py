@@ -59,6 +59,7 @@ def test_results_are_ordinary_fits_that_agree_with_the_table(found, decay, tmp_p
     assert sf.load(tmp_path / "fit.json").best_values == result.best_values
 
 
+@pytest.mark.slow
 def test_units_change_nothing(found, decay):
     other = sf.find_surface(decay["v"].to_numpy() * 1e6, x=decay["t_s"].to_numpy() * 1e9, y=decay["c_ppm"].to_numpy() / 1e4, sigma=3.0)
     assert list(other.table["formula"][:5]) == list(found.table["formula"][:5])
@@ -120,6 +121,7 @@ def test_one_variable_with_masked_and_missing_points(rng):
     assert len(found.plot(2).axes) == 2
 
 
+@pytest.mark.slow
 def test_exact_data_give_the_simple_law():
     rng = np.random.default_rng(5)
     x, y = rng.uniform(1, 5, (2, 40))
