@@ -61,7 +61,7 @@ def fit_many(
     ----------
     model : SurfaceModel, lmfit.Model, callable or str
         A plain function's arguments that are given here as coordinates (or are called like a coordinate of the DataArray) are independent
-        variables, the others parameters. Text is a name for `get_model`.
+        variables, the others parameters; a number for one of these without a default is its start. Text is a name for `get_model`.
     data : array_like
         Array (any number type, byte order and strides; it is not copied), masked array, nested lists, xarray DataArray, pandas DataFrame,
         astropy Quantity, NDData or CCDData; their masks and errors count. A dask array, or a DataArray on one, gives a lazy result.

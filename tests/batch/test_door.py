@@ -490,3 +490,16 @@ def test_starts_from_a_saved_batch(cube, tmp_path):
     done = batch.success & again.success
     assert done.any()
     assert again.chisqr[done] == pytest.approx(batch.chisqr[done], rel=1e-6)
+
+
+def test_a_number_for_a_plain_function_is_a_start():
+    def decay(t, a, tau):
+        return a * np.exp(-t / tau)
+
+    t = np.arange(20.0)
+    cube = 3.0 * np.exp(-t[:, None] / np.array([4.0, 5.0, 6.0]))
+    batch = sf.fit_many(decay, cube, t=t, tau=2.0)
+    assert list(batch.var_names) == ["a", "tau"]
+    np.testing.assert_allclose(batch.values["tau"], [4.0, 5.0, 6.0], rtol=1e-6)
+    with pytest.raises(ParameterError, match="no coordinate of decay was given"):
+        sf.fit_many(decay, cube, tau=2.0)

@@ -45,8 +45,8 @@ def as_batch_model(model: Any, variables: Mapping[str, Any], data: Any, params: 
     Parameters
     ----------
     model : SurfaceModel, lmfit.Model, callable or str
-        Of a function the arguments that are given, and those that are called like a coordinate of a DataArray, are independent
-        variables; the others are parameters.
+        Of a function the arguments that are given as more than a number, and those that are called like a coordinate of a
+        DataArray, are independent variables; the others are parameters, and a number for one without a default is its start.
     variables : mapping
         What was given by name.
     data : object
@@ -76,13 +76,21 @@ def as_batch_model(model: Any, variables: Mapping[str, Any], data: Any, params: 
         raise ParameterError(msg, unknown=unknown)
     named = set(getattr(data, "coords", ())) | set(data.dims) if is_dataarray(data) else set()
     taken = set(params) if isinstance(params, Mapping) else set()
-    found = [v for v in arguments if v in variables or (v in named and v not in taken)]
+    # a number for an argument without a default is a start, as with any model: what runs along the data has more than one
+    optional = _optional(model)
+    starts = {v for v, value in variables.items() if v not in optional and is_array_like(value) and np.ndim(value) == 0}
+    found = [v for v in arguments if (v in variables and v not in starts) or (v in named and v not in taken)]
     if not found:
         msg = f"no coordinate of {name} was given; pass its independent variables by name, e.g. fit_many(..., {arguments[0]}=...)"
         if set(arguments) & set(WORDS):
             msg += " (in coords={...} where it is a keyword of fit_many)"
         raise ParameterError(msg)
     return as_model(model, found)
+
+
+def _optional(function: Any) -> set[str]:
+    """Arguments with a default: what is given for them is an option."""
+    return {name for name, one in inspect.signature(function).parameters.items() if one.default is not one.empty}
 
 
 def _arguments(function: Any) -> list[str]:
