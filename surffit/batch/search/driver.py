@@ -40,7 +40,7 @@ EPS = 2.220446049250313e-16
 # no flag of the outside: this data set needs the QR
 PENDING = 1 << 31
 # squares, in standard errors, of a last Gauss-Newton step that is simply taken, and of one that no minimum is near of
-NEAR, FAR = 1e-9, 1e-4
+NEAR, FAR = 1e-11, 1e-4
 # what a parameter's column may depend on
 SEARCHED, MOVING, STATIC = 0, 1, 2
 
