@@ -57,9 +57,9 @@ class ScalarKernel:
     known: tuple[str, ...]
     without: tuple[str, ...]
 
-    def compile(self, functions: dict[str, Any]) -> Any:
-        """The function, still in Python, with its functions by name as in `functions` (here in the attribute)."""
-        scope = dict(BUILTINS)
+    def compile(self, functions: dict[str, Any], exp: Any = BUILTINS["exp"]) -> Any:
+        """The function, still in Python, with its functions by name as in `functions` (here in the attribute), and its exponential."""
+        scope = {**BUILTINS, "exp": exp}
         scope.update((spelled(name), function) for name, function in functions.items())
         return compile_source(self.source, "kern", scope)
 

@@ -23,7 +23,7 @@ from ..maps import Maps
 from ..task import Options, Task
 from .ends import held_at
 from .rowmodel import RowModel
-from .walk import cholesky, sums, weighted
+from .walk import cholesky, sums, unit_diagonal, weighted
 
 __all__ = ["Fitter", "clipped", "leverages", "outliers"]
 
@@ -168,11 +168,7 @@ def leverages(
     g, H = sums(r, J)
     diag = np.einsum("nkk->nk", H)
     free = ~held_at(p, g, np.sqrt(diag * chi2[:, None]), lower, upper) & (diag > 0)
-    s = np.where(free, np.sqrt(np.where(free, diag, 1.0)), 1.0)
-    C = H / (s[:, :, None] * s[:, None, :])
-    C[~free] = 0.0
-    np.swapaxes(C, 1, 2)[~free] = 0.0
-    np.einsum("nkk->nk", C)[...] = 1.0
+    C, s = unit_diagonal(H, free)
     L, least = cholesky(C)
     h = np.zeros_like(r)
     u = np.where(free, 1.0 / s, 0.0)[:, :, None] * J

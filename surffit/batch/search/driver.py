@@ -416,12 +416,13 @@ def drive(
         if rank < 0:
             flags[q] = PENDING
             continue
-        scale = c / (n - rank) if scale_covar and n > rank else 1.0
+        # as many points as parameters: there is no scatter to take the errors from
+        scale = 1.0 if not scale_covar else c / (n - rank) if n > rank else math.nan
         # one more Gauss-Newton step, which costs nothing
         small = flag & CONVERGED != 0 and rank == m
         for a in range(m):
             k = F[a]
-            small = small and low[k] < p[k] + z[a] < up[k] and z[a] * z[a] <= FAR * C[a, a] * max(scale, square)
+            small = small and low[k] < p[k] + z[a] < up[k] and z[a] * z[a] <= FAR * C[a, a] * (max(scale, square) if n > rank else square)
         if small:
             for a in range(m):
                 p[F[a]] += z[a]

@@ -9,7 +9,7 @@ from ...solve.polish import pseudo_inverse
 from ...solve.status import CONVERGED, Status
 from ..maps import Maps
 from ..task import Options
-from .walk import Ended, cholesky, solved, sums
+from .walk import Ended, cholesky, solved, sums, unit_diagonal
 
 __all__ = ["PIVOT", "by_qr", "fill", "held_at"]
 
@@ -61,11 +61,7 @@ def fill(
     held = held_at(p, g, np.sqrt(diag * chi2[:, None]), lower, upper)
     dead = diag == 0
     free = ~held & ~dead
-    s = np.where(free, np.sqrt(np.where(free, diag, 1.0)), 1.0)
-    C = H / (s[:, :, None] * s[:, None, :])
-    C[~free] = 0.0
-    np.swapaxes(C, 1, 2)[~free] = 0.0
-    np.einsum("nkk->nk", C)[...] = 1.0
+    C, s = unit_diagonal(H, free)
     L, least = cholesky(C)
     inverse = np.empty_like(C)
     for k in range(M):

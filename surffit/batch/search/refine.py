@@ -13,7 +13,7 @@ from ...solve.status import CONVERGED
 from ..data.stack import Stack
 from .ends import PIVOT, by_qr, held_at
 from .rowmodel import RowModel
-from .walk import Ended, cholesky, sums, weighted
+from .walk import Ended, cholesky, sums, unit_diagonal, weighted
 
 __all__ = ["refine"]
 
@@ -53,12 +53,7 @@ def _steps(end: Ended, left: np.ndarray, lower: np.ndarray, upper: np.ndarray) -
     g, H = sums(r, J)
     diag = np.einsum("nkk->nk", H)
     free = ~held_at(end.p[left], g, np.sqrt(diag * chi2[:, None]), lower[left], upper[left]) & (diag > 0)
-    s = np.where(free, np.sqrt(np.where(free, diag, 1.0)), 1.0)
-    C = H / (s[:, :, None] * s[:, None, :])
-    C[~free] = 0.0
-    np.swapaxes(C, 1, 2)[~free] = 0.0
-    np.einsum("nkk->nk", C)[...] = 1.0
-    _, least = cholesky(C)
+    _, least = cholesky(unit_diagonal(H, free)[0])
     going, steps = [], []
     for q in np.flatnonzero(~(least > PIVOT) & free.any(axis=1)).tolist():
         found = by_qr(J[q], r[q], np.flatnonzero(free[q]))

@@ -62,8 +62,7 @@ def _compiled(emitted: ScalarKernel) -> tuple[Any, float]:
         from .exponential import exp
         from .specials import function
 
-        plain = emitted.compile({name: function(name) for name in emitted.functions})
-        plain.__globals__["exp"] = exp
+        plain = emitted.compile({name: function(name) for name in emitted.functions}, exp)
         kernel = numba.njit(SIGNATURE, nogil=True, error_model="numpy", fastmath=FLAGS)(plain)
         _kernels[emitted.source] = kernel
         while len(_kernels) > KEPT:
@@ -147,12 +146,6 @@ class TracedEngine(Searching):
             options.scale_covar, out.covar is not None, self.hard,
         )  # fmt: skip
         self.hard |= hard
-        if options.scale_covar:
-            # as many points as parameters: there is no scatter to take the errors from
-            spent = out.nfree == 0
-            stderr[spent[:, None] & np.isfinite(stderr)] = np.nan
-            if out.covar is not None:
-                covar[spent] = np.nan
         out.values[...], out.stderr[...], out.status[...] = values.T, stderr.T, status
         if out.covar is not None:
             out.covar[...] = np.moveaxis(covar, 0, -1)

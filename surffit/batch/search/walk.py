@@ -15,7 +15,7 @@ from ..data.stack import Stack
 from ..task import Options
 from .rowmodel import RowModel
 
-__all__ = ["Ended", "cholesky", "linear_solve", "solved", "sums", "walk", "weighted"]
+__all__ = ["Ended", "cholesky", "linear_solve", "solved", "sums", "unit_diagonal", "walk", "weighted"]
 
 START = 1e-3  # damping
 STUCK = 1e16
@@ -70,6 +70,17 @@ def sums(r: np.ndarray, J: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         for j in range(k + 1):
             H[:, k, j] = H[:, j, k] = np.einsum("nd,nd->n", J[:, k], J[:, j])
     return g, H
+
+
+def unit_diagonal(H: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Normal matrices (n, M, M) in unit scale, those parameters that are not `free` (n, M) decoupled, and the scales (n, M)."""
+    diag = np.einsum("nkk->nk", H)
+    s = np.where(free, np.sqrt(np.where(free, diag, 1.0)), 1.0)
+    C = H / (s[:, :, None] * s[:, None, :])
+    C[~free] = 0.0
+    np.swapaxes(C, 1, 2)[~free] = 0.0
+    np.einsum("nkk->nk", C)[...] = 1.0
+    return C, s
 
 
 def cholesky(A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
